@@ -1,0 +1,9 @@
+// Emits dist/: the JavaScript and declarations that the package ships, because Node refuses `.ts` under node_modules.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+rmSync(`${root}dist`, { recursive: true, force: true });
+execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', root], { stdio: 'inherit' });
+chmodSync(`${root}dist/runtime/cli/main.js`, 0o755);
