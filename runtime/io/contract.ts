@@ -1,0 +1,45 @@
+/**
+ * The I/O contract. An I/O actor owns the resources of one connection on an I/O thread. Handlers reach it by asks over
+ * lanes; it is itself a batch actor, so the asks of one drain come as one batch and can become one write, one pipeline,
+ * one bulk insert. Its source half feeds the topology; its sink half is its asks.
+ */
+import type { Environment } from '../environment.ts';
+import type { Key, Log, MaybePromise, SourceHalf } from '../topology/define.ts';
+
+export interface IoContext {
+  /** Its name in the topology. */
+  readonly name: string;
+  /** Folder for what it keeps; made on demand by `ensureDir`-like code of the driver. */
+  readonly dataDir: string;
+  /** True at the first opening in this process, false after its thread was replaced: truncate, announce, … only then. */
+  readonly first: boolean;
+  readonly environment: Environment;
+  readonly log: Log;
+}
+
+/** The outcome of one ask: `{ error }` fails that ask alone, and the policies of its caller decide what next. */
+export type IoReply = { readonly value: unknown } | { readonly error: unknown };
+
+export interface IoResource {
+  /** Asks with the same key are handled in order, one batch at a time; different keys at once. */
+  key(ask: unknown): Key;
+  /** One reply per ask, in order. A throw fails them all. Effects must bear being asked twice after a crash. */
+  handleBatch(asks: readonly unknown[], signal: AbortSignal): MaybePromise<readonly IoReply[]>;
+  /** The source half, with what `read` of the source entry said; called once for each source that names this I/O actor. */
+  source?(read: Record<string, unknown>): SourceHalf;
+  /** Flushes and lets go of everything. */
+  close(): MaybePromise<void>;
+}
+
+/** What a driver's factory (`file({ … })`, `redis({ … })`) returns and a topology holds under `io`. */
+export interface IoSpec<C = unknown> {
+  readonly kind: string;
+  /** Plain options; `--set io.NAME.url=…` changes them before `open`. */
+  readonly options: Record<string, unknown>;
+  /** Checks the options and says what is wrong with path and range. Called in the main thread by `check` and `start`. */
+  check(options: Record<string, unknown>): readonly { path: string; message: string }[];
+  /** Opens the resources, in the I/O thread only. */
+  open(options: Record<string, unknown>, context: IoContext): MaybePromise<IoResource>;
+  /** The typed face of the I/O actor that `ctx.io(name)` gives; `ask` resolves with the value of the reply. */
+  client(ask: (op: unknown) => Promise<unknown>): C;
+}
