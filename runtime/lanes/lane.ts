@@ -1,0 +1,127 @@
+/**
+ * The sending end of a lane: an open frame, the outbox, and the windows. Flow control is by credit: a lane has, per
+ * target actor, a window of unsettled messages and bytes (rule 7), so settlements are what gives credit back and no
+ * actor can use up another's. The receiving end is host/intake.ts.
+ */
+import type { Environment } from '../environment.ts';
+import type { Key } from '../topology/define.ts';
+import type { Envelope } from './envelope.ts';
+import { FRAME_BYTES, FRAME_MESSAGES, FrameWriter, type Sending } from './frame.ts';
+import { FrameColumns, Outbox, OutFrame } from './outbox.ts';
+import type { Owner, Port } from './port.ts';
+
+/** Unsettled messages of one lane to one actor. */
+export interface Window {
+  messages: number;
+  bytes: number;
+}
+
+export class Lane {
+  readonly slot: number;
+  readonly outbox = new Outbox();
+  readonly windows: Window[] = [];
+  /** Keys that the receiver asked to hold, by actor. */
+  readonly held = new Map<number, Set<Key>>();
+  #port: Port | null = null;
+  #writer = new FrameWriter();
+  #columns = new FrameColumns();
+  #firstSeq = 1;
+  #nextSeq = 1;
+  readonly #sending: Sending;
+  readonly #environment: Environment;
+  readonly #homesVersion: () => number;
+  frames = 0;
+  messages = 0;
+  bytes = 0;
+  replayed = 0;
+
+  constructor(slot: number, sending: Sending, environment: Environment, homesVersion: () => number) {
+    this.slot = slot;
+    this.#sending = sending;
+    this.#environment = environment;
+    this.#homesVersion = homesVersion;
+  }
+
+  get isOpen(): boolean {
+    return this.#port !== null;
+  }
+
+  windowOf(actor: number): Window {
+    this.windows[actor] ??= { messages: 0, bytes: 0 };
+    return this.windows[actor];
+  }
+
+  isHeld(actor: number, key: Key): boolean {
+    return this.held.size > 0 && this.held.get(actor)?.has(key) === true;
+  }
+
+  /** Packs a message into the open frame. Throws what `FrameWriter.add` throws, and then nothing was taken. */
+  append(message: Envelope, owner: Owner | null, token: number, maxBytes: number): void {
+    const size = this.#writer.add(message, this.#nextSeq, maxBytes);
+    if (this.#writer.count === 1) this.#firstSeq = this.#nextSeq;
+    this.#nextSeq++;
+    const window = this.windowOf(message.actor);
+    window.messages++;
+    window.bytes += size;
+    const columns = this.#columns;
+    columns.actors.push(message.actor);
+    columns.hashes.push(message.hash);
+    columns.sizes.push(size);
+    columns.owners.push(owner);
+    columns.tokens.push(token);
+    if (this.#writer.count >= FRAME_MESSAGES || this.#writer.bytes >= FRAME_BYTES) this.flush();
+  }
+
+  /** Ends the open frame: it stands in the outbox from now on, and leaves if the lane is open. */
+  flush(): void {
+    if (this.#writer.count === 0) return;
+    const bytes = this.#writer.finish(this.#sending, this.#homesVersion());
+    const frame = new OutFrame(this.#firstSeq, null, bytes, this.#columns);
+    this.#columns = new FrameColumns();
+    this.outbox.push(frame);
+    if (this.#port !== null) this.#post(frame);
+  }
+
+  /** The lane reached a (new) incarnation of its receiver: everything unsettled leaves again, in order, before anything new. */
+  open(port: Port): void {
+    this.#port = port;
+    this.#environment.probe?.('lane.opened');
+    for (let frame of this.outbox.unsettled()) {
+      if (frame.remaining < frame.count) frame = this.#repack(frame);
+      if (frame.posted) {
+        this.replayed += frame.count;
+        this.#environment.probe?.('frame.replayed');
+      }
+      this.#post(frame);
+    }
+  }
+
+  /** The receiver died. What it had not settled stays in the outbox. */
+  close(): void {
+    if (this.#port === null) return;
+    this.#environment.probe?.('lane.closed');
+    this.#port.close();
+    this.#port = null;
+    this.held.clear();
+  }
+
+  /** Gives memory back when frames with little left pin much of it. */
+  compact(): void {
+    if (!this.outbox.wasteful) return;
+    for (const frame of this.outbox.unsettled()) if (frame.remaining * 4 <= frame.count) this.#repack(frame);
+  }
+
+  #repack(frame: OutFrame): OutFrame {
+    this.#environment.probe?.('frame.repacked');
+    return this.outbox.repack(frame, this.#sending, this.#homesVersion());
+  }
+
+  #post(frame: OutFrame): void {
+    this.#environment.probe?.('frame.sent');
+    frame.posted = true;
+    this.frames++;
+    this.messages += frame.count;
+    this.bytes += frame.bytes.length;
+    this.#port!.post(frame.bytes);
+  }
+}

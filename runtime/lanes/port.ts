@@ -1,0 +1,43 @@
+/**
+ * One end of a two-way, ordered, lossless-while-both-live channel between two threads. A MessagePort fits; the
+ * simulation has a twin in memory (memory-lane.ts).
+ */
+export interface Port {
+  post(message: unknown, transfer?: readonly unknown[]): void;
+  /** The one listener; messages that came before it was set are delivered then. */
+  onMessage(listener: (message: unknown) => void): void;
+  close(): void;
+}
+
+/** What travels on a lane: frames forward, returns backward. */
+export type Forward = Uint8Array;
+
+/** Settlements and everything else that flows back to the sender. All parts are optional: most turns have runs only. */
+export interface Returns {
+  /** Settled runs: first seq, last seq, outcome, repeated. */
+  runs?: Float64Array;
+  /** Replies to asks: seq, whether it is a value, the encoded value or error. */
+  replies?: { seq: number; ok: boolean; bytes: Uint8Array }[];
+  /** Keys that are full: the sender holds its messages for them. */
+  hold?: { actor: number; key: string | number | bigint }[];
+  /** Keys that have room again. */
+  free?: { actor: number; key: string | number | bigint }[];
+}
+
+/** The single final outcome of a message, and BOUNCED, which is not final: the receiver is not its home any more. */
+export const DONE = 0;
+export const DEAD = 1;
+export const DROPPED = 2;
+export const BOUNCED = 3;
+export type Outcome = typeof DONE | typeof DEAD | typeof DROPPED;
+export type SettleCode = Outcome | typeof BOUNCED;
+
+/**
+ * Who hears of the outcome of a message sent: the window of a source, the parent of a child, a waiting ask.
+ * `token` is what the owner gave with the message.
+ */
+export interface Owner {
+  settled(token: number, outcome: Outcome): void;
+  /** The reply of an ask; comes at most once and not after `settled`. */
+  replied?(token: number, ok: boolean, value: unknown): void;
+}

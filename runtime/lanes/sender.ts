@@ -1,0 +1,487 @@
+/**
+ * The sending half of a thread: finds the home of each message, puts it on the right lane, and makes what finds no room
+ * wait, in order. A message that cannot leave at once waits for one of three things, and moves from one queue to the
+ * next when that has come:
+ *   moving: its partition is on the move, or has unsettled messages at its old home (rule 19);
+ *   held:   the receiver said that its key is full;
+ *   room:   the window of (lane, actor) is used up.
+ * Each queue is first in, first out, and whoever finds a queue of its kind joins its end, so order per key holds.
+ */
+import type { Environment } from '../environment.ts';
+import { KeymillError } from '../errors.ts';
+import type { LaneSnapshot } from '../observe/stats.ts';
+import type { Key } from '../topology/define.ts';
+import type { Envelope } from './envelope.ts';
+import { eachEnvelope, packValue, type Sending, unpackValue } from './frame.ts';
+import { HELD, type Homes } from './homes.ts';
+import { Lane } from './lane.ts';
+import type { OutFrame } from './outbox.ts';
+import { BOUNCED, type Outcome, type Owner, type Port, type Returns, type SettleCode } from './port.ts';
+
+/** What a sender must know of an actor. */
+export interface Target {
+  readonly name: string;
+  /** The one thread of an I/O actor, or null for actors whose keys live on the hosts. */
+  readonly slot: number | null;
+  readonly windowMessages: number;
+  readonly windowBytes: number;
+  readonly maxMessageBytes: number;
+}
+
+/** A message that waits for its place. `cancel` works until it was accepted. */
+export interface Waiting {
+  readonly message: Envelope;
+  readonly owner: Owner | null;
+  readonly token: number;
+  readonly accepted: (() => void) | null;
+  /** Told when the message cannot be packed after all. */
+  readonly failed: ((error: unknown) => void) | null;
+  cancelled: boolean;
+}
+
+interface Bounced {
+  message: Envelope;
+  owner: Owner | null;
+  token: number;
+  seq: number;
+}
+
+interface Move {
+  waiting: Waiting[];
+  bounced: Bounced[];
+}
+
+export class Sender {
+  readonly #environment: Environment;
+  readonly #sending: Sending;
+  readonly #homes: Homes;
+  readonly #targets: readonly Target[];
+  readonly #requestLane: (slot: number) => void;
+  readonly #lanes = new Map<number, Lane>();
+  readonly #dirty = new Set<Lane>();
+  #flushing = false;
+  /** Queues by lane and actor, and by lane, actor and key. */
+  readonly #room = new Map<Lane, Map<number, Waiting[]>>();
+  readonly #heldQueues = new Map<Lane, Map<number, Map<Key, Waiting[]>>>();
+  readonly #moves = new Map<number, Move>();
+  /** Per partition: unsettled messages, and the slot that messages went to last; HELD before the first. */
+  readonly #outstanding: Int32Array;
+  readonly #lastSlot: Int16Array;
+  #paused: Set<number> = new Set();
+
+  constructor(environment: Environment, sending: Sending, homes: Homes, targets: readonly Target[], requestLane: (slot: number) => void) {
+    this.#environment = environment;
+    this.#sending = sending;
+    this.#homes = homes;
+    this.#targets = targets;
+    this.#requestLane = requestLane;
+    this.#outstanding = new Int32Array(homes.partitions);
+    this.#lastSlot = new Int16Array(homes.partitions).fill(HELD);
+  }
+
+  /**
+   * Sends a message: true if it was accepted now (its bytes are in an outbox), else the entry that waits and calls
+   * `accepted` later. Throws MESSAGE_NOT_CARRIABLE and MESSAGE_TOO_LARGE at the call, waiting or not.
+   */
+  send(message: Envelope, owner: Owner | null, token: number, accepted: (() => void) | null, failed: ((error: unknown) => void) | null = null): true | Waiting {
+    const moving = this.#movingOf(message);
+    if (moving === null) {
+      const lane = this.#laneOf(message);
+      const queue = this.#room.get(lane)?.get(message.actor);
+      if (queue === undefined && !lane.isHeld(message.actor, message.key) && this.#hasRoom(lane, message.actor)) {
+        this.#append(lane, message, owner, token);
+        return true;
+      }
+    }
+    const entry: Waiting = { message: this.#snapshot(message), owner, token, accepted, failed, cancelled: false };
+    if (moving !== null) moving.waiting.push(entry);
+    else this.#enqueue(entry);
+    return entry;
+  }
+
+  /** As `send`, but never waits: false when there is no room. */
+  trySend(message: Envelope, owner: Owner | null, token: number): boolean {
+    if (this.#movingOf(message) !== null) return false;
+    const lane = this.#laneOf(message);
+    if (this.#room.get(lane)?.has(message.actor) || lane.isHeld(message.actor, message.key) || !this.#hasRoom(lane, message.actor)) return false;
+    this.#append(lane, message, owner, token);
+    return true;
+  }
+
+  /** Sends what the turn collected. Called by itself at the end of a turn; call it to be sure that bytes left. */
+  flush(): void {
+    for (const lane of this.#dirty) lane.flush();
+    this.#dirty.clear();
+  }
+
+  laneOpened(slot: number, port: Port): void {
+    const lane = this.#lane(slot);
+    port.onMessage(message => this.#returned(lane, message as Returns));
+    lane.flush();
+    this.#reroute(lane);
+    lane.open(port);
+    this.#retryHeld(lane);
+    this.#pump(lane);
+  }
+
+  /** The thread in this slot died. Its lane opens again when `peerUp` was said and the supervisor answers. */
+  peerDown(slot: number): void {
+    this.#lanes.get(slot)?.close();
+  }
+
+  peerUp(slot: number): void {
+    if (this.#lanes.has(slot)) this.#requestLane(slot);
+  }
+
+  /** The supervisor changed the home of partitions. */
+  homesChanged(): void {
+    for (const partition of [...this.#moves.keys()]) this.#tryResume(partition);
+  }
+
+  /** Host asked for no more input for now (heap watermark, rule 18), or takes it again. */
+  peerPaused(slot: number, paused: boolean): void {
+    if (paused) this.#paused.add(slot);
+    else if (this.#paused.delete(slot)) {
+      const lane = this.#lanes.get(slot);
+      if (lane) this.#pump(lane);
+    }
+  }
+
+  /** Unsettled messages over all lanes. */
+  get unsettled(): number {
+    let sum = 0;
+    for (const lane of this.#lanes.values()) sum += lane.outbox.messages;
+    for (const move of this.#moves.values()) sum += move.bounced.length;
+    return sum;
+  }
+
+  get unsettledBytes(): number {
+    let sum = 0;
+    for (const lane of this.#lanes.values()) sum += lane.outbox.bytes;
+    return sum;
+  }
+
+  snapshots(): LaneSnapshot[] {
+    return [...this.#lanes.values()].map(lane => ({
+      from: this.#sending.slot,
+      to: lane.slot,
+      frames: lane.frames,
+      messages: lane.messages,
+      bytes: lane.bytes,
+      outboxMessages: lane.outbox.messages,
+      outboxBytes: lane.outbox.bytes,
+      replayed: lane.replayed,
+    }));
+  }
+
+  /** Calls `visit` with everything unsettled, for the spool of a drain. */
+  eachUnsettled(visit: (message: Envelope, owner: Owner | null) => void): void {
+    this.flush();
+    for (const lane of this.#lanes.values())
+      for (const frame of lane.outbox.unsettled())
+        eachEnvelope(frame.bytes, (message, _seq, index) => {
+          if (!frame.isSettled(index)) visit(message, frame.owners[index]!);
+        });
+    for (const move of this.#moves.values()) for (const { message, owner } of move.bounced) visit(message, owner);
+  }
+
+  close(): void {
+    for (const lane of this.#lanes.values()) lane.close();
+  }
+
+  // ── placing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * The move that this message's partition is in, or null. Also notices that a move began, or that it began and ended
+   * since the last send: what still waits for a lane to the old home goes first then.
+   */
+  #movingOf(message: Envelope): Move | null {
+    if (this.#targets[message.actor]!.slot !== null) return null;
+    const partition = message.hash & this.#homes.mask;
+    const known = this.#moves.size === 0 ? undefined : this.#moves.get(partition);
+    if (known) return known;
+    const home = this.#homes.homeOf(partition);
+    const last = this.#lastSlot[partition]!;
+    if (home === last) return null;
+    if (home !== HELD && last === HELD) {
+      this.#lastSlot[partition] = home;
+      return null;
+    }
+    this.#environment.probe?.('move.held');
+    const move: Move = { waiting: [], bounced: [] };
+    this.#moves.set(partition, move);
+    this.#extractWaiting(partition, move.waiting);
+    this.#tryResume(partition);
+    return this.#moves.get(partition) ?? null;
+  }
+
+  #laneOf(message: Envelope): Lane {
+    return this.#lane(this.#targets[message.actor]!.slot ?? this.#homes.homeOf(message.hash & this.#homes.mask));
+  }
+
+  #lane(slot: number): Lane {
+    let lane = this.#lanes.get(slot);
+    if (!lane) {
+      lane = new Lane(slot, this.#sending, this.#environment, () => this.#homes.version);
+      this.#lanes.set(slot, lane);
+      this.#requestLane(slot);
+    }
+    return lane;
+  }
+
+  #hasRoom(lane: Lane, actor: number): boolean {
+    if (this.#paused.has(lane.slot)) return false;
+    const window = lane.windowOf(actor);
+    const target = this.#targets[actor]!;
+    if (window.messages < target.windowMessages && window.bytes < target.windowBytes) return true;
+    this.#environment.probe?.('lane.credit-exhausted');
+    return false;
+  }
+
+  #append(lane: Lane, message: Envelope, owner: Owner | null, token: number): void {
+    const target = this.#targets[message.actor]!;
+    try {
+      lane.append(message, owner, token, target.maxMessageBytes);
+    } catch (error) {
+      throw placed(error, target.name, message);
+    }
+    if (target.slot === null) {
+      const partition = message.hash & this.#homes.mask;
+      this.#outstanding[partition]!++;
+    }
+    this.#dirty.add(lane);
+    if (!this.#flushing) {
+      this.#flushing = true;
+      this.#environment.endOfTurn(() => {
+        this.#flushing = false;
+        this.flush();
+      });
+    }
+  }
+
+  /** A waiting message must not change with the caller's object, and its faults show at the call. */
+  #snapshot(message: Envelope): Envelope {
+    const target = this.#targets[message.actor]!;
+    try {
+      const bytes = packValue(message.body);
+      if (bytes.length > target.maxMessageBytes) throw new KeymillError('MESSAGE_TOO_LARGE', `${bytes.length} bytes, maxMessageBytes is ${target.maxMessageBytes}`);
+      return { ...message, body: unpackValue(bytes) };
+    } catch (error) {
+      throw placed(error, target.name, message);
+    }
+  }
+
+  /** Puts a waiting entry of a resting partition where it belongs: on its lane, or in a queue. */
+  #place(entry: Waiting): void {
+    if (entry.cancelled) return;
+    const moving = this.#movingOf(entry.message);
+    if (moving) moving.waiting.push(entry);
+    else this.#enqueue(entry);
+  }
+
+  #enqueue(entry: Waiting): void {
+    const { message } = entry;
+    const lane = this.#laneOf(message);
+    const queue = this.#room.get(lane)?.get(message.actor);
+    if (queue) queue.push(entry);
+    else if (lane.isHeld(message.actor, message.key)) heldQueue(this.#heldQueues, lane, message).push(entry);
+    else if (this.#hasRoom(lane, message.actor)) this.#accept(lane, entry);
+    else roomQueue(this.#room, lane, message.actor).push(entry);
+  }
+
+  #accept(lane: Lane, entry: Waiting): void {
+    if (entry.cancelled) return;
+    entry.cancelled = true; // from now on it cannot be
+    try {
+      this.#append(lane, entry.message, entry.owner, entry.token);
+    } catch (error) {
+      entry.failed?.(error);
+      return;
+    }
+    entry.accepted?.();
+  }
+
+  /** Lets waiting messages of a lane go while there is room. */
+  #pump(lane: Lane): void {
+    const queues = this.#room.get(lane);
+    if (queues)
+      for (const [actor, queue] of [...queues]) {
+        let taken = 0;
+        // Accepting calls back, and who is called back may send again: those join the end of this very queue.
+        while (taken < queue.length && this.#hasRoom(lane, actor)) {
+          const entry = queue[taken++]!;
+          if (entry.cancelled) continue;
+          if (lane.isHeld(actor, entry.message.key)) heldQueue(this.#heldQueues, lane, entry.message).push(entry);
+          else this.#accept(lane, entry);
+        }
+        queue.splice(0, taken);
+        if (queue.length === 0) queues.delete(actor);
+      }
+    if (queues?.size === 0) this.#room.delete(lane);
+  }
+
+  // ── returns ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #returned(lane: Lane, returns: Returns): void {
+    if (returns.replies) for (const reply of returns.replies) this.#replied(lane, reply);
+    if (returns.runs) for (let i = 0; i < returns.runs.length; i += 3) this.#settle(lane, returns.runs[i]!, returns.runs[i + 1]!, returns.runs[i + 2]! as SettleCode);
+    if (returns.hold) for (const { actor, key } of returns.hold) this.#hold(lane, actor, key);
+    if (returns.free) for (const { actor, key } of returns.free) this.#free(lane, actor, key);
+    lane.compact();
+    this.#pump(lane);
+  }
+
+  #replied(lane: Lane, reply: { seq: number; ok: boolean; bytes: Uint8Array }): void {
+    const found = lane.outbox.find(reply.seq);
+    const owner = found?.frame.owners[found.index];
+    owner?.replied?.(found!.frame.tokens[found!.index]!, reply.ok, unpackValue(reply.bytes));
+  }
+
+  #settle(lane: Lane, first: number, last: number, code: SettleCode): void {
+    // What is bounced must be read from its frame before the outbox forgets it.
+    const bounced = code === BOUNCED ? this.#read(lane, first, last) : null;
+    const freed: number[] = [];
+    lane.outbox.settle(first, last, (frame, index) => {
+      this.#forget(lane, frame, index, freed);
+      if (bounced === null) frame.owners[index]?.settled(frame.tokens[index]!, code as Outcome);
+      else this.#bounce(bounced.get(frame.seqOf(index))!, frame, index);
+    });
+    for (const partition of freed) this.#tryResume(partition);
+  }
+
+  #forget(lane: Lane, frame: OutFrame, index: number, freed: number[]): void {
+    const actor = frame.actors[index]!;
+    const window = lane.windowOf(actor);
+    window.messages--;
+    window.bytes -= frame.sizes[index]!;
+    if (this.#targets[actor]!.slot === null) {
+      const partition = frame.hashes[index]! & this.#homes.mask;
+      if (--this.#outstanding[partition]! === 0 && this.#moves.size > 0) freed.push(partition);
+    }
+  }
+
+  #read(lane: Lane, first: number, last: number): Map<number, Envelope> {
+    const found = new Map<number, Envelope>();
+    for (const frame of lane.outbox.unsettled()) {
+      if (frame.firstSeq > last || frame.lastSeq < first) continue;
+      eachEnvelope(frame.bytes, (message, seq) => {
+        if (seq >= first && seq <= last) found.set(seq, message);
+      });
+    }
+    return found;
+  }
+
+  #bounce(message: Envelope, frame: OutFrame, index: number): void {
+    this.#environment.probe?.('message.bounced');
+    const partition = message.hash & this.#homes.mask;
+    let move = this.#moves.get(partition);
+    if (!move) {
+      move = { waiting: [], bounced: [] };
+      this.#moves.set(partition, move);
+      this.#extractWaiting(partition, move.waiting);
+    }
+    move.bounced.push({ message, owner: frame.owners[index]!, token: frame.tokens[index]!, seq: frame.seqOf(index) });
+  }
+
+  #hold(lane: Lane, actor: number, key: Key): void {
+    this.#environment.probe?.('lane.key-held');
+    let keys = lane.held.get(actor);
+    if (!keys) {
+      keys = new Set();
+      lane.held.set(actor, keys);
+    }
+    keys.add(key);
+  }
+
+  #free(lane: Lane, actor: number, key: Key): void {
+    this.#environment.probe?.('lane.key-freed');
+    const keys = lane.held.get(actor);
+    if (!keys?.delete(key)) return;
+    if (keys.size === 0) lane.held.delete(actor);
+    const queues = this.#heldQueues.get(lane)?.get(actor);
+    const queue = queues?.get(key);
+    if (!queue) return;
+    queues!.delete(key);
+    for (const entry of queue) this.#place(entry);
+  }
+
+  /** After a lane reopened nothing is held any more: what waited takes its place again. */
+  #retryHeld(lane: Lane): void {
+    const queues = this.#heldQueues.get(lane);
+    this.#heldQueues.delete(lane);
+    if (queues) for (const keys of queues.values()) for (const queue of keys.values()) for (const entry of queue) this.#place(entry);
+  }
+
+  // ── moves (rule 19) ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A partition may go on at its new home once nothing of it is unsettled at the old one. Bounced messages go first. */
+  #tryResume(partition: number): void {
+    const move = this.#moves.get(partition);
+    if (!move || this.#outstanding[partition]! > 0 || this.#homes.homeOf(partition) === HELD) return;
+    this.#moves.delete(partition);
+    this.#lastSlot[partition] = this.#homes.homeOf(partition);
+    move.bounced.sort((a, b) => a.seq - b.seq);
+    for (const { message, owner, token } of move.bounced) {
+      this.#environment.probe?.('message.rerouted');
+      this.#append(this.#laneOf(message), message, owner, token); // was accepted long ago: needs no credit
+    }
+    for (const entry of move.waiting) this.#place(entry);
+  }
+
+  /** Takes the waiting messages of a partition out of all queues: they precede whatever is sent from now on. */
+  #extractWaiting(partition: number, into: Waiting[]): void {
+    const take = (queue: Waiting[]): Waiting[] =>
+      queue.filter(entry => {
+        const { message } = entry;
+        const mine = this.#targets[message.actor]!.slot === null && (message.hash & this.#homes.mask) === partition;
+        if (mine) into.push(entry);
+        return !mine;
+      });
+    for (const actors of this.#heldQueues.values())
+      for (const keys of actors.values())
+        for (const [key, queue] of [...keys]) {
+          const rest = take(queue);
+          if (rest.length > 0) keys.set(key, rest);
+          else keys.delete(key);
+        }
+    for (const actors of this.#room.values())
+      for (const queue of actors.values()) {
+        const rest = take(queue);
+        queue.splice(0, queue.length, ...rest);
+      }
+  }
+
+  /** Before a replay: messages whose partition lives elsewhere by now are taken back instead. */
+  #reroute(lane: Lane): void {
+    const strays: number[] = [];
+    for (const frame of lane.outbox.unsettled())
+      for (let i = 0; i < frame.count; i++) {
+        if (frame.isSettled(i) || this.#targets[frame.actors[i]!]!.slot !== null) continue;
+        if (this.#homes.homeOf(frame.hashes[i]! & this.#homes.mask) !== lane.slot) strays.push(frame.seqOf(i));
+      }
+    for (const seq of strays) this.#settle(lane, seq, seq, BOUNCED);
+  }
+}
+
+function roomQueue(room: Map<Lane, Map<number, Waiting[]>>, lane: Lane, actor: number): Waiting[] {
+  let queues = room.get(lane);
+  if (!queues) room.set(lane, (queues = new Map()));
+  let queue = queues.get(actor);
+  if (!queue) queues.set(actor, (queue = []));
+  return queue;
+}
+
+function heldQueue(held: Map<Lane, Map<number, Map<Key, Waiting[]>>>, lane: Lane, message: Envelope): Waiting[] {
+  let actors = held.get(lane);
+  if (!actors) held.set(lane, (actors = new Map()));
+  let keys = actors.get(message.actor);
+  if (!keys) actors.set(message.actor, (keys = new Map()));
+  let queue = keys.get(message.key);
+  if (!queue) keys.set(message.key, (queue = []));
+  return queue;
+}
+
+function placed(error: unknown, actor: string, message: Envelope): unknown {
+  if (error instanceof KeymillError) Object.assign(error.place, { actor, at: `${message.source}/${message.epoch}/${message.position}` });
+  return error;
+}

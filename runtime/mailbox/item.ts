@@ -1,0 +1,78 @@
+/**
+ * A message in a mailbox. Items are linked, so that a mailbox needs no array that grows (growing one array past the
+ * heap limit aborts the whole process, measured; many small objects do not) and both ends are cheap.
+ */
+import { formatId, type Extras } from '../lanes/envelope.ts';
+import type { SettleCode } from '../lanes/port.ts';
+import type { Key } from '../topology/define.ts';
+
+/** Where an item came from and where its outcome goes: the receiving end of a lane, or nowhere for timers. */
+export interface Origin {
+  /** False once its sender died: outcomes go nowhere and what its sender replays is not retried here (rule 9). */
+  alive: boolean;
+  settle(seq: number, code: SettleCode): void;
+  reply(seq: number, ok: boolean, value: unknown): void;
+}
+
+/** All fields are set in the constructor, in this order, always: the shape is guarded by a test. */
+export class Item {
+  body: unknown;
+  readonly key: Key;
+  readonly hash: number;
+  readonly origin: Origin;
+  readonly seq: number;
+  readonly size: number;
+  readonly source: string;
+  readonly epoch: number;
+  readonly position: number;
+  readonly path: string;
+  readonly flags: number;
+  readonly extras: Extras | null;
+  readonly arrivedAt: number;
+  /** Calls charged to it, and calls made with it. */
+  attempts: number;
+  calls: number;
+  /** Failures that cost no attempt, for their back-off. */
+  freeFailures = 0;
+  /** Children that are not settled, plus one while the handler has not succeeded. */
+  pending = 1;
+  /** Rerun by itself: its batch failed without saying which item, or its host died with it in flight. */
+  solo = false;
+  /** Next child index, so that paths of children are deterministic. */
+  children = 0;
+  previous: Item | null = null;
+  next: Item | null = null;
+
+  constructor(
+    body: unknown, key: Key, hash: number, origin: Origin, seq: number, size: number,
+    source: string, epoch: number, position: number, path: string, flags: number, extras: Extras | null, arrivedAt: number,
+  ) {
+    this.body = body;
+    this.key = key;
+    this.hash = hash;
+    this.origin = origin;
+    this.seq = seq;
+    this.size = size;
+    this.source = source;
+    this.epoch = epoch;
+    this.position = position;
+    this.path = path;
+    this.flags = flags;
+    this.extras = extras;
+    this.arrivedAt = arrivedAt;
+    this.attempts = extras === null ? 0 : extras.attempt;
+    this.calls = this.attempts;
+  }
+
+  get id(): string {
+    return formatId(this.source, this.epoch, this.position, this.path);
+  }
+
+  get deadline(): number {
+    return this.extras === null ? 0 : this.extras.deadline;
+  }
+
+  get isAsk(): boolean {
+    return this.extras !== null && this.extras.ask;
+  }
+}

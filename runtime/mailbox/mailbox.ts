@@ -1,0 +1,139 @@
+/**
+ * The queue of one (actor, key), and what the engine knows about that key: whether a batch is in flight, a retry is
+ * waited for, or an operator paused it. Order of the items is the order of arrival; failed ones go back to the front.
+ */
+import type { Key } from '../topology/define.ts';
+import type { Item, Origin } from './item.ts';
+
+/** Where a mailbox stands. Exactly one holds at a time. */
+export type Standing =
+  /** No items; in the list of idle keys. */
+  | 'idle'
+  /** Has items but may not take its turn yet: shallow, backing off, rate limited, paused, or its actor is not ready. */
+  | 'waiting'
+  /** In the turn queue. */
+  | 'ready'
+  /** A batch is in flight. */
+  | 'running';
+
+export class Mailbox<State = unknown> {
+  readonly key: Key;
+  readonly hash: number;
+  head: Item | null = null;
+  tail: Item | null = null;
+  count = 0;
+  bytes = 0;
+  standing: Standing = 'idle';
+  /** Made by the actor's `state(key)` when first used. */
+  state: State | undefined = undefined;
+  hasState = false;
+  /** Most urgent priority among its items, 0 first. */
+  priority = 7;
+  /** When it became ready, for ageing; when its first item came, for the flush time. */
+  readySince = 0;
+  firstAt = 0;
+  /** No turn before this time (back-off, rate limit); 0 for none. */
+  notBefore = 0;
+  /** Paused by an operator or by onDead: parkKey. */
+  paused = false;
+  /** Leading items that were in flight when the last host died: they run alone (rule 10). */
+  suspects = 0;
+  /** Senders told that this key is full. */
+  holding: Set<Origin> | null = null;
+  /** Items of it that lie in the park; arrivals join them there (onKeyFull: park). */
+  parked = 0;
+  failures = 0;
+  /** Tokens of the per key rate limit, and when they were last topped up. */
+  tokens = -1;
+  toppedUpAt = 0;
+  /** Size of its last full batch, for the doubling strategy. */
+  lastBatch = 0;
+  /** Timers of this key that have not fired. */
+  timers = 0;
+  /** Links of the turn queue or the idle list, whichever it is in. */
+  previous: Mailbox<State> | null = null;
+  next: Mailbox<State> | null = null;
+  idleSince = 0;
+  /** Links to the flush queue of its actor. */
+  inFlushQueue = false;
+
+  constructor(key: Key, hash: number) {
+    this.key = key;
+    this.hash = hash;
+  }
+
+  push(item: Item, priority: number): void {
+    item.previous = this.tail;
+    item.next = null;
+    if (this.tail === null) {
+      this.head = item;
+      this.firstAt = item.arrivedAt;
+      this.priority = priority;
+    } else {
+      this.tail.next = item;
+      if (priority < this.priority) this.priority = priority;
+    }
+    this.tail = item;
+    this.count++;
+    this.bytes += item.size;
+  }
+
+  /** Puts items that came out of it back to its front, keeping their order. */
+  unshift(items: readonly Item[], from: number, to: number): void {
+    for (let i = to - 1; i >= from; i--) {
+      const item = items[i]!;
+      item.previous = null;
+      item.next = this.head;
+      if (this.head === null) this.tail = item;
+      else this.head.previous = item;
+      this.head = item;
+      this.count++;
+      this.bytes += item.size;
+    }
+    if (this.head !== null) this.firstAt = this.head.arrivedAt;
+  }
+
+  shift(): Item | null {
+    const item = this.head;
+    if (item !== null) this.remove(item);
+    return item;
+  }
+
+  remove(item: Item): void {
+    if (item.previous === null) this.head = item.next;
+    else item.previous.next = item.next;
+    if (item.next === null) this.tail = item.previous;
+    else item.next.previous = item.previous;
+    item.previous = null;
+    item.next = null;
+    this.count--;
+    this.bytes -= item.size;
+    if (this.head !== null) this.firstAt = this.head.arrivedAt;
+  }
+}
+
+/** A doubly linked list through `previous` and `next` of mailboxes: the idle keys of an actor, or one level of turns. */
+export class MailboxList {
+  head: Mailbox | null = null;
+  tail: Mailbox | null = null;
+  size = 0;
+
+  push(mailbox: Mailbox): void {
+    mailbox.previous = this.tail;
+    mailbox.next = null;
+    if (this.tail === null) this.head = mailbox;
+    else this.tail.next = mailbox;
+    this.tail = mailbox;
+    this.size++;
+  }
+
+  remove(mailbox: Mailbox): void {
+    if (mailbox.previous === null) this.head = mailbox.next;
+    else mailbox.previous.next = mailbox.next;
+    if (mailbox.next === null) this.tail = mailbox.previous;
+    else mailbox.next.previous = mailbox.previous;
+    mailbox.previous = null;
+    mailbox.next = null;
+    this.size--;
+  }
+}
