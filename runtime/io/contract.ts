@@ -21,8 +21,6 @@ export interface IoContext {
 export type IoReply = { readonly value: unknown } | { readonly error: unknown };
 
 export interface IoResource {
-  /** Asks with the same key are handled in order, one batch at a time; different keys at once. */
-  key(ask: unknown): Key;
   /** One reply per ask, in order. A throw fails them all. Effects must bear being asked twice after a crash. */
   handleBatch(asks: readonly unknown[], signal: AbortSignal): MaybePromise<readonly IoReply[]>;
   /** The source half, with what `read` of the source entry said; called once for each source that names this I/O actor. */
@@ -38,6 +36,8 @@ export interface IoSpec<C = unknown> {
   readonly options: Record<string, unknown>;
   /** Checks the options and says what is wrong with path and range. Called in the main thread by `check` and `start`. */
   check(options: Record<string, unknown>): readonly { path: string; message: string }[];
+  /** Asks with the same key are handled in order, one batch at a time; different keys at once. Pure: runs in every thread. */
+  key(ask: unknown): Key;
   /** Opens the resources, in the I/O thread only. */
   open(options: Record<string, unknown>, context: IoContext): MaybePromise<IoResource>;
   /** The typed face of the I/O actor that `ctx.io(name)` gives; `ask` resolves with the value of the reply. */

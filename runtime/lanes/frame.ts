@@ -10,6 +10,7 @@
 import { Packr, Unpackr } from 'msgpackr';
 import { KeymillError, describe } from '../errors.ts';
 import type { Key } from '../topology/define.ts';
+import { carry } from './carry.ts';
 import { ENVELOPE_VERSION, type Envelope, type Extras } from './envelope.ts';
 
 /** A frame leaves at this many messages … */
@@ -173,7 +174,7 @@ export class FrameWriter {
       return this.#packr.pack(body, REUSE_BUFFER) as Buffer & { start: number; end: number };
     } catch (cause) {
       this.#forgetShapes();
-      throw new KeymillError('MESSAGE_NOT_CARRIABLE', findUncarriable(body) ?? `${describe(body)} (${String(cause)})`, { cause });
+      throw uncarriable(body, cause);
     }
   }
 
@@ -244,7 +245,7 @@ export function packValue(value: unknown): Uint8Array {
     const packed = valuePackr.pack(value);
     return new Uint8Array(packed); // copies: msgpackr's own buffer is shared
   } catch (cause) {
-    throw new KeymillError('MESSAGE_NOT_CARRIABLE', findUncarriable(value) ?? `${describe(value)} (${String(cause)})`, { cause });
+    throw uncarriable(value, cause);
   }
 }
 
@@ -252,23 +253,12 @@ export function unpackValue(bytes: Uint8Array): unknown {
   return viewing.unpack(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
 }
 
-/** Path and kind of the first part of a value that cannot be carried, for the error text. */
-function findUncarriable(value: unknown): string | undefined {
-  const open = new Set<object>();
-  const walk = (part: unknown, path: string): string | undefined => {
-    if (typeof part === 'function') return `${path} is a function`;
-    if (typeof part === 'symbol') return `${path} is a symbol`;
-    if (typeof part !== 'object' || part === null || ArrayBuffer.isView(part)) return undefined;
-    if (open.has(part)) return `${path} refers back to what contains it (a cycle)`;
-    if (open.size > 500) return `${path} is nested too deeply`;
-    open.add(part);
-    const entries = part instanceof Map ? part.entries() : part instanceof Set ? [...part].entries() : Object.entries(part);
-    for (const [name, inner] of entries) {
-      const found = walk(inner, Array.isArray(part) ? `${path}[${name}]` : `${path}.${String(name)}`);
-      if (found) return found;
-    }
-    open.delete(part);
-    return undefined;
-  };
-  return walk(value, 'message');
+/** Says which part of a value could not be packed. */
+function uncarriable(value: unknown, cause: unknown): unknown {
+  try {
+    carry(value);
+  } catch (error) {
+    return error;
+  }
+  return new KeymillError('MESSAGE_NOT_CARRIABLE', `${describe(value)} (${String(cause)})`, { cause });
 }

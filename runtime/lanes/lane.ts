@@ -27,19 +27,19 @@ export class Lane {
   #columns = new FrameColumns();
   #firstSeq = 1;
   #nextSeq = 1;
+  /** Version of the partition table when the first message of the open frame found its home: what the frame can vouch for. */
+  #homesSeen = 0;
   readonly #sending: Sending;
   readonly #environment: Environment;
-  readonly #homesVersion: () => number;
   frames = 0;
   messages = 0;
   bytes = 0;
   replayed = 0;
 
-  constructor(slot: number, sending: Sending, environment: Environment, homesVersion: () => number) {
+  constructor(slot: number, sending: Sending, environment: Environment) {
     this.slot = slot;
     this.#sending = sending;
     this.#environment = environment;
-    this.#homesVersion = homesVersion;
   }
 
   get isOpen(): boolean {
@@ -55,10 +55,16 @@ export class Lane {
     return this.held.size > 0 && this.held.get(actor)?.has(key) === true;
   }
 
-  /** Packs a message into the open frame. Throws what `FrameWriter.add` throws, and then nothing was taken. */
-  append(message: Envelope, owner: Owner | null, token: number, maxBytes: number): void {
+  /**
+   * Packs a message into the open frame and returns its size in bytes. `homesSeen` is the version of the partition table read before its home was
+   * looked up. Throws what `FrameWriter.add` throws, and then nothing was taken.
+   */
+  append(message: Envelope, owner: Owner | null, token: number, maxBytes: number, homesSeen: number): number {
     const size = this.#writer.add(message, this.#nextSeq, maxBytes);
-    if (this.#writer.count === 1) this.#firstSeq = this.#nextSeq;
+    if (this.#writer.count === 1) {
+      this.#firstSeq = this.#nextSeq;
+      this.#homesSeen = homesSeen;
+    }
     this.#nextSeq++;
     const window = this.windowOf(message.actor);
     window.messages++;
@@ -70,12 +76,13 @@ export class Lane {
     columns.owners.push(owner);
     columns.tokens.push(token);
     if (this.#writer.count >= FRAME_MESSAGES || this.#writer.bytes >= FRAME_BYTES) this.flush();
+    return size;
   }
 
   /** Ends the open frame: it stands in the outbox from now on, and leaves if the lane is open. */
   flush(): void {
     if (this.#writer.count === 0) return;
-    const bytes = this.#writer.finish(this.#sending, this.#homesVersion());
+    const bytes = this.#writer.finish(this.#sending, this.#homesSeen);
     const frame = new OutFrame(this.#firstSeq, null, bytes, this.#columns);
     this.#columns = new FrameColumns();
     this.outbox.push(frame);
@@ -83,11 +90,11 @@ export class Lane {
   }
 
   /** The lane reached a (new) incarnation of its receiver: everything unsettled leaves again, in order, before anything new. */
-  open(port: Port): void {
+  open(port: Port, homesSeen: number): void {
     this.#port = port;
     this.#environment.probe?.('lane.opened');
     for (let frame of this.outbox.unsettled()) {
-      if (frame.remaining < frame.count) frame = this.#repack(frame);
+      if (frame.remaining < frame.count) frame = this.#repack(frame, homesSeen);
       if (frame.posted) {
         this.replayed += frame.count;
         this.#environment.probe?.('frame.replayed');
@@ -105,15 +112,15 @@ export class Lane {
     this.held.clear();
   }
 
-  /** Gives memory back when frames with little left pin much of it. */
+  /** Gives memory back when frames with little left pin much of it. A replay of those is checked message by message. */
   compact(): void {
     if (!this.outbox.wasteful) return;
-    for (const frame of this.outbox.unsettled()) if (frame.remaining * 4 <= frame.count) this.#repack(frame);
+    for (const frame of this.outbox.unsettled()) if (frame.remaining * 4 <= frame.count) this.#repack(frame, 0);
   }
 
-  #repack(frame: OutFrame): OutFrame {
+  #repack(frame: OutFrame, homesSeen: number): OutFrame {
     this.#environment.probe?.('frame.repacked');
-    return this.outbox.repack(frame, this.#sending, this.#homesVersion());
+    return this.outbox.repack(frame, this.#sending, homesSeen);
   }
 
   #post(frame: OutFrame): void {

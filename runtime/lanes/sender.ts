@@ -12,7 +12,8 @@ import { KeymillError } from '../errors.ts';
 import type { LaneSnapshot } from '../observe/stats.ts';
 import type { Key } from '../topology/define.ts';
 import type { Envelope } from './envelope.ts';
-import { eachEnvelope, packValue, type Sending, unpackValue } from './frame.ts';
+import { carry } from './carry.ts';
+import { eachEnvelope, type Sending, unpackValue } from './frame.ts';
 import { HELD, type Homes } from './homes.ts';
 import { Lane } from './lane.ts';
 import type { OutFrame } from './outbox.ts';
@@ -67,7 +68,10 @@ export class Sender {
   /** Per partition: unsettled messages, and the slot that messages went to last; HELD before the first. */
   readonly #outstanding: Int32Array;
   readonly #lastSlot: Int16Array;
-  #paused: Set<number> = new Set();
+  readonly #paused = new Set<number>();
+  #homesSeen = 0;
+  /** Size in bytes of the message accepted last. */
+  lastSize = 0;
 
   constructor(environment: Environment, sending: Sending, homes: Homes, targets: readonly Target[], requestLane: (slot: number) => void) {
     this.#environment = environment;
@@ -118,8 +122,9 @@ export class Sender {
     const lane = this.#lane(slot);
     port.onMessage(message => this.#returned(lane, message as Returns));
     lane.flush();
+    const homesSeen = this.#homes.version;
     this.#reroute(lane);
-    lane.open(port);
+    lane.open(port, homesSeen);
     this.#retryHeld(lane);
     this.#pump(lane);
   }
@@ -197,6 +202,7 @@ export class Sender {
    */
   #movingOf(message: Envelope): Move | null {
     if (this.#targets[message.actor]!.slot !== null) return null;
+    this.#homesSeen = this.#homes.version; // before the home is looked up: see Lane.append
     const partition = message.hash & this.#homes.mask;
     const known = this.#moves.size === 0 ? undefined : this.#moves.get(partition);
     if (known) return known;
@@ -215,14 +221,15 @@ export class Sender {
     return this.#moves.get(partition) ?? null;
   }
 
+  /** The lane to a message's home. For a resting partition that is where its last message went, whatever the table says by now. */
   #laneOf(message: Envelope): Lane {
-    return this.#lane(this.#targets[message.actor]!.slot ?? this.#homes.homeOf(message.hash & this.#homes.mask));
+    return this.#lane(this.#targets[message.actor]!.slot ?? this.#lastSlot[message.hash & this.#homes.mask]!);
   }
 
   #lane(slot: number): Lane {
     let lane = this.#lanes.get(slot);
     if (!lane) {
-      lane = new Lane(slot, this.#sending, this.#environment, () => this.#homes.version);
+      lane = new Lane(slot, this.#sending, this.#environment);
       this.#lanes.set(slot, lane);
       this.#requestLane(slot);
     }
@@ -241,7 +248,7 @@ export class Sender {
   #append(lane: Lane, message: Envelope, owner: Owner | null, token: number): void {
     const target = this.#targets[message.actor]!;
     try {
-      lane.append(message, owner, token, target.maxMessageBytes);
+      this.lastSize = lane.append(message, owner, token, target.maxMessageBytes, this.#homesSeen);
     } catch (error) {
       throw placed(error, target.name, message);
     }
@@ -263,9 +270,9 @@ export class Sender {
   #snapshot(message: Envelope): Envelope {
     const target = this.#targets[message.actor]!;
     try {
-      const bytes = packValue(message.body);
-      if (bytes.length > target.maxMessageBytes) throw new KeymillError('MESSAGE_TOO_LARGE', `${bytes.length} bytes, maxMessageBytes is ${target.maxMessageBytes}`);
-      return { ...message, body: unpackValue(bytes) };
+      const { value, bytes } = carry(message.body);
+      if (bytes > target.maxMessageBytes) throw new KeymillError('MESSAGE_TOO_LARGE', `about ${bytes} bytes, maxMessageBytes is ${target.maxMessageBytes}`);
+      return { ...message, body: value };
     } catch (error) {
       throw placed(error, target.name, message);
     }
@@ -306,15 +313,16 @@ export class Sender {
     const queues = this.#room.get(lane);
     if (queues)
       for (const [actor, queue] of [...queues]) {
-        let taken = 0;
-        // Accepting calls back, and who is called back may send again: those join the end of this very queue.
-        while (taken < queue.length && this.#hasRoom(lane, actor)) {
-          const entry = queue[taken++]!;
+        // Accepting calls back, and who is called back may send again: that joins the end of this very queue.
+        while (queue.length > 0 && this.#hasRoom(lane, actor)) {
+          const entry = queue[0]!;
+          // Noticing a move takes the entries of its partition out of this queue, this one included.
+          if (!entry.cancelled && (this.#movingOf(entry.message) !== null || queue[0] !== entry)) continue;
+          queue.shift();
           if (entry.cancelled) continue;
           if (lane.isHeld(actor, entry.message.key)) heldQueue(this.#heldQueues, lane, entry.message).push(entry);
           else this.#accept(lane, entry);
         }
-        queue.splice(0, taken);
         if (queue.length === 0) queues.delete(actor);
       }
     if (queues?.size === 0) this.#room.delete(lane);
@@ -417,9 +425,12 @@ export class Sender {
   /** A partition may go on at its new home once nothing of it is unsettled at the old one. Bounced messages go first. */
   #tryResume(partition: number): void {
     const move = this.#moves.get(partition);
-    if (!move || this.#outstanding[partition]! > 0 || this.#homes.homeOf(partition) === HELD) return;
+    if (!move || this.#outstanding[partition]! > 0) return;
+    this.#homesSeen = this.#homes.version;
+    const home = this.#homes.homeOf(partition);
+    if (home === HELD) return;
     this.#moves.delete(partition);
-    this.#lastSlot[partition] = this.#homes.homeOf(partition);
+    this.#lastSlot[partition] = home;
     move.bounced.sort((a, b) => a.seq - b.seq);
     for (const { message, owner, token } of move.bounced) {
       this.#environment.probe?.('message.rerouted');

@@ -12,6 +12,19 @@ export interface Origin {
   alive: boolean;
   settle(seq: number, code: SettleCode): void;
   reply(seq: number, ok: boolean, value: unknown): void;
+  /** The key is full: the sender should hold its messages, until `free`. */
+  hold(actor: number, key: Key): void;
+  free(actor: number, key: Key): void;
+}
+
+/** For items that nobody waits for: timers. */
+export const NOWHERE: Origin = { alive: true, settle() {}, reply() {}, hold() {}, free() {} };
+
+/** One failed call of a message. `at`: wall clock ms. */
+export interface Failure {
+  at: number;
+  class: string;
+  message: string;
 }
 
 /** All fields are set in the constructor, in this order, always: the shape is guarded by a test. */
@@ -40,6 +53,8 @@ export class Item {
   solo = false;
   /** Next child index, so that paths of children are deterministic. */
   children = 0;
+  /** Its failed calls, for the dead letter. */
+  history: Failure[] | null = null;
   previous: Item | null = null;
   next: Item | null = null;
 

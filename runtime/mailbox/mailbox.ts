@@ -11,12 +11,14 @@ export type Standing =
   | 'idle'
   /** Has items but may not take its turn yet: shallow, backing off, rate limited, paused, or its actor is not ready. */
   | 'waiting'
-  /** In the turn queue. */
+  /** In line for a turn. */
   | 'ready'
   /** A batch is in flight. */
   | 'running';
 
 export class Mailbox<State = unknown> {
+  /** Index of its actor. */
+  readonly actor: number;
   readonly key: Key;
   readonly hash: number;
   head: Item | null = null;
@@ -24,6 +26,8 @@ export class Mailbox<State = unknown> {
   count = 0;
   bytes = 0;
   standing: Standing = 'idle';
+  /** Which line a ready mailbox stands in. */
+  line: 'turns' | 'alone' | 'crowd' | null = null;
   /** Made by the actor's `state(key)` when first used. */
   state: State | undefined = undefined;
   hasState = false;
@@ -54,10 +58,11 @@ export class Mailbox<State = unknown> {
   previous: Mailbox<State> | null = null;
   next: Mailbox<State> | null = null;
   idleSince = 0;
-  /** Links to the flush queue of its actor. */
-  inFlushQueue = false;
+  /** When the clock will look at it again, or 0. */
+  dueAt = 0;
 
-  constructor(key: Key, hash: number) {
+  constructor(actor: number, key: Key, hash: number) {
+    this.actor = actor;
     this.key = key;
     this.hash = hash;
   }

@@ -16,6 +16,7 @@ export class Turns {
 
   push(mailbox: Mailbox, now: number): void {
     mailbox.standing = 'ready';
+    mailbox.line = 'turns';
     mailbox.readySince = now;
     this.#lines[mailbox.priority]!.push(mailbox);
     this.size++;
@@ -32,6 +33,7 @@ export class Turns {
   remove(mailbox: Mailbox): void {
     this.#lines[mailbox.priority]!.remove(mailbox);
     mailbox.standing = 'waiting';
+    mailbox.line = null;
     this.size--;
   }
 
@@ -52,6 +54,7 @@ export class Turns {
     const mailbox = best!.head!;
     best!.remove(mailbox);
     mailbox.standing = 'waiting';
+    mailbox.line = null;
     this.size--;
     return mailbox;
   }

@@ -99,6 +99,8 @@ export const actorSchema = z.strictObject({
     .meta({ doc: 'Rate limit per key.' }),
   timeoutMs: ms(DAY).default(60_000).meta({ doc: 'Longest time of one handler call; 0 means none. Then ctx.signal is aborted and the call counts as failed.' }),
   zombieMs: ms(DAY).default(60_000).meta({ doc: 'How long after its time-out a handler may linger before its host is recycled; 0 means for ever.' }),
+  sends: z.array(z.string()).optional().meta({ doc: 'Names of the actors it sends to or asks. Optional; with it `check` can find cycles, and a send to any other fails.' }),
+  uses: z.array(z.string()).optional().meta({ doc: 'Names of the I/O actors it uses. Optional; otherwise learned from the first use. Tells which sources an open breaker pauses.' }),
   maxSends: count(1, 10_000_000).default(10_000).meta({ doc: 'Messages one batch may send.' }),
   maxMessageBytes: count(16, 1024 * MiB).default(8 * MiB).meta({ doc: 'Largest encoded message.' }),
   passivateMs: ms(365 * DAY).default(300_000).meta({ doc: 'Idle time after which a key leaves memory with its state.' }),

@@ -1,0 +1,68 @@
+/**
+ * A batch in flight: the items one handler call receives, or that one key's turn hands to a `handle` actor one by one,
+ * and what the handler did with them so far. What it sends is kept here until it resolves (rule 2).
+ */
+import { DEAD, DROPPED, type Outcome, type Owner } from '../lanes/port.ts';
+import type { Envelope } from '../lanes/envelope.ts';
+import type { Item } from '../mailbox/item.ts';
+import type { Mailbox } from '../mailbox/mailbox.ts';
+import type { BatchTrigger } from '../topology/define.ts';
+import type { Cell } from './cell.ts';
+
+export interface Sending {
+  readonly parent: Item;
+  readonly message: Envelope;
+}
+
+export class Batch implements Owner {
+  readonly cell: Cell;
+  readonly mailbox: Mailbox;
+  readonly items: Item[];
+  readonly trigger: BatchTrigger;
+  /** Slot in the in-flight ledger, -1 when the handler is not running. */
+  ledger = -1;
+  readonly alone: boolean;
+  /** The item that a `handle` actor is at. Items before it succeeded. */
+  index = 0;
+  startedAt = 0;
+  timedOut = false;
+  abort: AbortController | null = null;
+  sends: Sending[] = [];
+  /** Marks of ctx.fail. */
+  failures: Map<number, unknown> | null = null;
+  /** Children that wait for room; the slot of the batch is not free before they left. */
+  unaccepted = 0;
+  /** The handler has ended: a send now comes too late. */
+  ended = false;
+  previous: Batch | null = null;
+  next: Batch | null = null;
+
+  constructor(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean) {
+    this.cell = cell;
+    this.mailbox = mailbox;
+    this.items = items;
+    this.trigger = trigger;
+    this.alone = alone;
+  }
+
+  get signal(): AbortSignal {
+    this.abort ??= new AbortController();
+    return this.abort.signal;
+  }
+
+  /** A child of the item at index `token` settled, however: its own dead letter or drop count speaks for it. */
+  settled(token: number, _outcome: Outcome): void {
+    settlePart(this.items[token]!);
+  }
+}
+
+/** One of the things an item waits for is done: its handler, or a child. The last one settles it. */
+export function settlePart(item: Item): void {
+  if (--item.pending === 0) item.origin.settle(item.seq, 0);
+}
+
+/** Settles an item that will never be done. */
+export function settleAs(item: Item, outcome: typeof DEAD | typeof DROPPED): void {
+  item.pending = 0;
+  item.origin.settle(item.seq, outcome);
+}

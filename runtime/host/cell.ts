@@ -1,0 +1,117 @@
+/**
+ * One actor on one host: its definition and options, its mailboxes by partition, and what it has in flight.
+ */
+import { Mailbox, MailboxList } from '../mailbox/mailbox.ts';
+import { createSizing, type Sizing } from '../mailbox/sizing.ts';
+import { ActorStats } from '../observe/stats.ts';
+import type { ActorDefinition, Key } from '../topology/define.ts';
+import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
+import type { Batch } from './batch.ts';
+
+/** A key may hold an eighth of any window (rule 7). */
+const KEY_SHARE = 8;
+/** The key of the one mailbox of an actor whose batches go across keys. */
+export const ACROSS: Key = '*';
+
+// biome-ignore lint/suspicious/noExplicitAny: actors of all message types live side by side on a host
+export type AnyDefinition = ActorDefinition<any, any, any>;
+
+export class Cell {
+  readonly index: number;
+  readonly name: string;
+  readonly definition: AnyDefinition;
+  readonly options: ActorOptions;
+  /** True for I/O actors: they have one home and no partitions to move. */
+  readonly fixed: boolean;
+  readonly flushMs: number;
+  readonly limitMessages: number;
+  readonly limitBytes: number;
+  readonly sizing: Sizing;
+  readonly stats = new ActorStats();
+  readonly idle = new MailboxList();
+  /** Mailboxes that would take their turn if `concurrency` allowed one more batch. */
+  readonly crowd = new MailboxList();
+  readonly shared: Mailbox | null;
+  readonly #partitions: (Map<Key, Mailbox> | undefined)[] = [];
+  readonly #mask: number;
+  /** Leading items to run alone, by hash of their key (rule 10); moved to the mailbox when it appears. */
+  readonly suspects = new Map<number, number>();
+  stopped = false;
+  initialised = false;
+  /** Batches whose handler runs, oldest first: all have the same time-out. */
+  oldestRunning: Batch | null = null;
+  newestRunning: Batch | null = null;
+  running = 0;
+  /** A deadline for the oldest running batch is set. */
+  watching = false;
+  /** Failures that restart or escalate, within the window of the budget. */
+  restarts: number[] = [];
+
+  constructor(index: number, name: string, definition: AnyDefinition, options: ActorOptions, runtime: RuntimeOptions, fixed: boolean) {
+    this.index = index;
+    this.name = name;
+    this.definition = definition;
+    this.options = options;
+    this.fixed = fixed;
+    this.#mask = runtime.partitions - 1;
+    this.flushMs = options.batch.flushMs ?? (definition.handleBatch ? 200 : 0);
+    this.limitMessages = Math.max(1, Math.min(options.mailbox.maxMessages, Math.floor(runtime.window.messages / KEY_SHARE)));
+    this.limitBytes = Math.max(1, Math.min(options.mailbox.maxBytes, Math.floor(runtime.window.bytes / KEY_SHARE)));
+    this.sizing = createSizing(options.batch);
+    this.shared = options.batch.across === 'keys' ? new Mailbox(index, ACROSS, 0) : null;
+  }
+
+  /** The mailbox of a key, made when there is none. */
+  mailboxOf(key: Key, hash: number): Mailbox {
+    if (this.shared !== null) return this.#adopt(this.shared);
+    const partition = hash & this.#mask;
+    let keys = this.#partitions[partition];
+    if (keys === undefined) {
+      keys = new Map();
+      this.#partitions[partition] = keys;
+    }
+    let mailbox = keys.get(key);
+    if (mailbox === undefined) {
+      mailbox = new Mailbox(this.index, key, hash);
+      keys.set(key, mailbox);
+      this.stats.residentKeys++;
+      this.idle.push(mailbox);
+    }
+    return this.suspects.size > 0 ? this.#adopt(mailbox) : mailbox;
+  }
+
+  find(key: Key, hash: number): Mailbox | undefined {
+    return this.shared ?? this.#partitions[hash & this.#mask]?.get(key);
+  }
+
+  forget(mailbox: Mailbox): void {
+    if (mailbox === this.shared) return;
+    if (this.#partitions[mailbox.hash & this.#mask]?.delete(mailbox.key)) this.stats.residentKeys--;
+  }
+
+  *mailboxes(partition?: number): Iterable<Mailbox> {
+    if (this.shared !== null) yield this.shared;
+    if (partition !== undefined) {
+      const keys = this.#partitions[partition];
+      if (keys) yield* keys.values();
+    } else for (const keys of this.#partitions) if (keys) yield* keys.values();
+  }
+
+  isFull(mailbox: Mailbox, size: number): boolean {
+    return mailbox.count >= this.limitMessages || (mailbox.count > 0 && mailbox.bytes + size > this.limitBytes);
+  }
+
+  /** Half empty again: senders that were told to hold may go on. */
+  hasRoomAgain(mailbox: Mailbox): boolean {
+    return mailbox.count * 2 <= this.limitMessages && mailbox.bytes * 2 <= this.limitBytes;
+  }
+
+  #adopt(mailbox: Mailbox): Mailbox {
+    const count = this.suspects.get(mailbox.hash);
+    if (count !== undefined) {
+      this.suspects.delete(mailbox.hash);
+      mailbox.suspects += count;
+    }
+    return mailbox;
+  }
+}

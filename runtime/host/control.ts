@@ -1,0 +1,52 @@
+/**
+ * What the supervisor and a thread say to each other. Plain data (plus ports), so that it crosses threads by structured
+ * clone and the simulation by reference. Data messages never take this way: they have lanes.
+ */
+import type { WireError } from '../errors.ts';
+import type { Port } from '../lanes/port.ts';
+import type { ThreadSnapshot } from '../observe/stats.ts';
+import type { Key } from '../topology/define.ts';
+
+/** Items that were in flight when a host died: its replacement runs the first `count` of the key alone (rule 10). */
+export interface Suspect {
+  actor: number;
+  hash: number;
+  count: number;
+}
+
+/** To a thread. */
+export type Command =
+  | { type: 'lane-out'; slot: number; incarnation: number; port: Port }
+  | { type: 'lane-in'; slot: number; incarnation: number; port: Port }
+  | { type: 'peer-down'; slot: number; incarnation: number }
+  | { type: 'peer-up'; slot: number; incarnation: number }
+  | { type: 'peer-paused'; slot: number; paused: boolean }
+  | { type: 'homes-changed' }
+  | { type: 'release'; partition: number }
+  | { type: 'start-sources' }
+  | { type: 'stop-sources' }
+  | { type: 'drain'; draining: boolean }
+  | { type: 'close' }
+  | { type: 'snapshot'; ticket: number }
+  | { type: 'key'; ticket: number; actor: number; key: Key; action: KeyAction }
+  | { type: 'dead-letter'; ticket: number; request: unknown };
+
+export type KeyAction = 'pause' | 'resume' | 'inspect' | 'skip' | 'retryNow';
+
+/** From a thread. */
+export type Report =
+  | { type: 'ready' }
+  | { type: 'failed'; error: WireError }
+  | { type: 'lane-request'; slot: number }
+  | { type: 'released'; partition: number }
+  | { type: 'source-ended'; source: string; given: number }
+  | { type: 'source-settled'; source: string }
+  | { type: 'source-failed'; source: string; error: WireError }
+  | { type: 'actor-stopped'; actor: string; error: WireError }
+  | { type: 'escalate'; actor: string; error: WireError }
+  | { type: 'recycle'; reason: 'zombie' | 'heap'; ledger: number[] }
+  | { type: 'heap'; used: number; limit: number }
+  | { type: 'closed' }
+  | { type: 'snapshot'; ticket: number; snapshot: ThreadSnapshot }
+  | { type: 'answer'; ticket: number; value: unknown }
+  | { type: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; fields: Record<string, unknown>; text: string };

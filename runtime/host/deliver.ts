@@ -1,0 +1,426 @@
+/**
+ * Runs batches: calls the handler, sends the children it made, settles what succeeded, retries or buries what failed.
+ * After a batch its successes are a prefix per key (rule 4): a failed item and the later ones of its key go back to the
+ * front of the mailbox, those before it are never handled again.
+ */
+import type { Environment } from '../environment.ts';
+import { asError, classOf, type ErrorClass, KeymillError, toWire } from '../errors.ts';
+import { retryDelay } from '../delivery/retry.ts';
+import type { DeadLetter } from '../delivery/dead-letter.ts';
+import { REPLAYABLE, TIMER } from '../lanes/envelope.ts';
+import { DEAD } from '../lanes/port.ts';
+import type { Sender } from '../lanes/sender.ts';
+import type { Item } from '../mailbox/item.ts';
+import type { Mailbox } from '../mailbox/mailbox.ts';
+import type { BatchTrigger, Key } from '../topology/define.ts';
+import { Batch, settleAs, settlePart } from './batch.ts';
+import type { Cell } from './cell.ts';
+import { type ContextHost, HandlerContext } from './context.ts';
+import type { Ledger } from './ledger.ts';
+import { hashId } from './ledger.ts';
+import { micros, type Scheduler } from './scheduler.ts';
+
+/** A reply that is an error, from I/O actors: the ask fails, its message is done. */
+export class ReplyError {
+  readonly error: unknown;
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+export interface DeliveryNeeds {
+  readonly environment: Environment;
+  readonly contexts: ContextHost;
+  readonly sender: Sender;
+  readonly ledger: Ledger;
+  readonly scheduler: Scheduler;
+  /** Ids (hashed) of items that killed their host too often while alone. */
+  readonly quarantined: ReadonlySet<number>;
+  /** Writes a dead letter durably, for ever if need be, and then calls `written`. */
+  bury(letter: DeadLetter, written: () => void): void;
+  /** The mailbox is free again. */
+  freed(cell: Cell, mailbox: Mailbox): void;
+  /** The actor must stop, be made anew, or bring the runtime down (supervise, onDead). */
+  supervise(cell: Cell, mailbox: Mailbox, error: Error): void;
+  stop(cell: Cell, error: Error): void;
+  /** A handler lingers after its time-out: the host must be recycled. */
+  recycle(ledgerSlot: number): void;
+}
+
+export class Delivery {
+  readonly #needs: DeliveryNeeds;
+  /** Dead letters on their way. */
+  burying = 0;
+
+  constructor(needs: DeliveryNeeds) {
+    this.#needs = needs;
+  }
+
+  start(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean): void {
+    const { environment, ledger, quarantined, contexts } = this.#needs;
+    if (alone && quarantined.has(hashId(items[0]!.id))) {
+      environment.probe?.('host.quarantined');
+      this.#needs.scheduler.handlerEnded(cell, true);
+      cell.stats.inFlightBatches--;
+      this.#bury(cell, mailbox, items[0]!, new KeymillError('HOST_KILLED', `${items[0]!.id} killed or blocked its host whenever it ran alone`, { place: { actor: cell.name } }));
+      this.#needs.freed(cell, mailbox);
+      return;
+    }
+    const batch = new Batch(cell, mailbox, items, trigger, alone);
+    batch.ledger = ledger.enter(cell.index, mailbox.hash, items.length, alone ? items[0]!.id : null);
+    this.#track(batch);
+    const context = new HandlerContext(contexts, batch, cell.definition.handleBatch !== undefined);
+    if (cell.definition.handleBatch) this.#callBatch(batch, context);
+    else this.#callNext(batch, context);
+  }
+
+  /** Takes an item that may not be handled any more. */
+  expire(cell: Cell, mailbox: Mailbox, item: Item): void {
+    this.#bury(cell, mailbox, item, new KeymillError('DEADLINE', `${item.id} waited beyond its deadline`, { place: { actor: cell.name } }));
+  }
+
+  /** Gives up an item without handling it, for the reasons of a mailbox: no room, dropped by an operator. */
+  reject(cell: Cell, mailbox: Mailbox, item: Item, error: Error): void {
+    this.#bury(cell, mailbox, item, error, false);
+  }
+
+  // ── calling ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #callBatch(batch: Batch, context: HandlerContext): void {
+    const bodies = batch.items.map(item => item.body);
+    context.messages = bodies;
+    for (const item of batch.items) this.#countCall(batch.cell, item);
+    let result: unknown;
+    try {
+      result = batch.cell.definition.handleBatch!(bodies, context as never);
+    } catch (error) {
+      this.#batchEnded(batch, undefined, error, true);
+      return;
+    }
+    if (isThenable(result))
+      result.then(
+        value => this.#batchEnded(batch, value, undefined, false),
+        (error: unknown) => this.#batchEnded(batch, undefined, error, true),
+      );
+    else this.#batchEnded(batch, result, undefined, false);
+  }
+
+  /** Goes on with the next item of a `handle` actor. Loops while handlers are synchronous. */
+  #callNext(batch: Batch, context: HandlerContext): void {
+    const { cell, items } = batch;
+    while (batch.index < items.length) {
+      const item = items[batch.index]!;
+      this.#countCall(cell, item);
+      let result: unknown;
+      try {
+        result =
+          (item.flags & TIMER) !== 0
+            ? cell.definition.onTimer?.(item.body as string, context as never)
+            : cell.definition.handle!(item.body, context as never);
+      } catch (error) {
+        this.#ended(batch, [], [{ index: batch.index, error }]);
+        return;
+      }
+      if (isThenable(result)) {
+        result.then(
+          value => {
+            if (this.#itemDone(batch, item, value, () => this.#callNext(batch, context))) this.#callNext(batch, context);
+          },
+          (error: unknown) => this.#ended(batch, [], [{ index: batch.index, error }]),
+        );
+        return;
+      }
+      if (!this.#itemDone(batch, item, result, () => this.#callNext(batch, context))) return;
+    }
+    this.#ended(batch, [], []);
+  }
+
+  /** True if the next item may run at once; else `go` is called when the children of this one have left. */
+  #itemDone(batch: Batch, item: Item, value: unknown, go: () => void): boolean {
+    this.#succeeded(batch, item, batch.index, value, batch.sends, go);
+    batch.sends = [];
+    batch.index++;
+    if (batch.unaccepted > 0) return false;
+    this.#restartTimeout(batch);
+    return true;
+  }
+
+  #countCall(cell: Cell, item: Item): void {
+    if (item.calls++ > 0) cell.stats.repeats++;
+  }
+
+  // ── ending ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #batchEnded(batch: Batch, value: unknown, thrown: unknown, threw: boolean): void {
+    const { items, failures } = batch;
+    const succeeded: number[] = [];
+    const failed: { index: number; error: unknown }[] = [];
+    if (threw && failures === null) {
+      // Nobody said which item it was. Of a larger batch each is tried by itself, so that only the guilty one pays.
+      failed.push({ index: 0, error: thrown });
+      if (items.length > 1 && this.#classOf(batch.cell, thrown) !== 'transient' && this.#classOf(batch.cell, thrown) !== 'throttled') {
+        for (const item of items) item.solo = true;
+        failed[0]!.error = new Unattributed(thrown);
+      }
+    } else {
+      const behind = new Set<Key>();
+      for (let i = 0; i < items.length; i++) {
+        const { key } = items[i]!;
+        if (behind.has(key)) continue;
+        if (failures?.has(i)) {
+          behind.add(key);
+          failed.push({ index: i, error: failures.get(i) });
+        } else if (threw) {
+          behind.add(key); // thrown beside marks: what is not marked as failed was not said to be done either
+        } else succeeded.push(i);
+      }
+      if (failures !== null && succeeded.length > 0) this.#needs.environment.probe?.('batch.partial');
+    }
+    const replies = Array.isArray(value) ? (value as unknown[]) : [];
+    this.#ended(batch, succeeded, failed, replies);
+  }
+
+  /**
+   * The handler is over. `succeeded` are indexes of a batch handler's successes (a `handle` actor settled its own on
+   * the way); everything else from `batch.index` on that is not failed was held back by a failure before it.
+   */
+  #ended(batch: Batch, succeeded: readonly number[], failed: readonly { index: number; error: unknown }[], replies: readonly unknown[] = []): void {
+    const { cell, mailbox, items } = batch;
+    this.#untrack(batch);
+    const done = new Set(succeeded);
+    const sends = batch.sends;
+    batch.sends = [];
+    if (sends.length > 0 && done.size < items.length && succeeded.length < items.length) this.#needs.environment.probe?.('children.discarded');
+    for (const index of succeeded) {
+      const item = items[index]!;
+      this.#succeeded(batch, item, index, replies[index], sends.filter(send => send.parent === item), null);
+    }
+    const back: Item[] = [];
+    for (let i = batch.index; i < items.length; i++) if (!done.has(i)) this.#goesBack(items[i]!, back);
+    mailbox.unshift(back, 0, back.length);
+    cell.stats.depth += back.length;
+    for (const item of back) {
+      cell.stats.depthBytes += item.size;
+      item.children = 0;
+    }
+    for (const { index, error } of failed) this.#failed(batch, items[index]!, error);
+    if (failed.length === 0) mailbox.failures = 0;
+    this.#finish(batch);
+  }
+
+  /** What its dead sender replays must not run from here as well (rule 9). */
+  #goesBack(item: Item, back: Item[]): void {
+    if (!item.origin.alive && (item.flags & REPLAYABLE) !== 0) {
+      this.#needs.environment.probe?.('retry.orphan-discarded');
+      item.pending = -1;
+    } else back.push(item);
+  }
+
+  #succeeded(batch: Batch, item: Item, index: number, value: unknown, sends: readonly { parent: Item; message: Parameters<Sender['send']>[0] }[], go: (() => void) | null): void {
+    const { cell } = batch;
+    cell.stats.done++;
+    item.solo = false;
+    if (item.isAsk) {
+      if (value instanceof ReplyError) item.origin.reply(item.seq, false, value.error);
+      else item.origin.reply(item.seq, true, value);
+    }
+    if (sends.length > 0) this.#needs.environment.probe?.('children.sent');
+    for (const { message } of sends) {
+      item.pending++;
+      const accepted = (): void => {
+        if (--batch.unaccepted > 0) return;
+        if (batch.ended) this.#finish(batch);
+        else {
+          this.#restartTimeout(batch);
+          go?.();
+        }
+      };
+      const sent = this.#needs.sender.send(message, batch, index, accepted, accepted);
+      if (sent !== true) {
+        batch.unaccepted++;
+        this.#needs.environment.probe?.('children.waited');
+      }
+    }
+    settlePart(item);
+  }
+
+  #finish(batch: Batch): void {
+    if (!batch.ended || batch.unaccepted > 0) return;
+    this.#needs.freed(batch.cell, batch.mailbox);
+  }
+
+  // ── failing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #failed(batch: Batch, item: Item, thrown: unknown): void {
+    if (item.pending < 0) return; // discarded
+    const { cell, mailbox } = batch;
+    const { environment } = this.#needs;
+    const { retry } = cell.options;
+    const unattributed = thrown instanceof Unattributed;
+    let error = asError(unattributed ? thrown.error : thrown);
+    let errorClass = this.#classOf(cell, error);
+    if (batch.timedOut && errorClass !== 'fatal') {
+      error = new KeymillError('HANDLER_TIMEOUT', `the handler of ${cell.name} took longer than ${cell.options.timeoutMs} ms`, { cause: error, place: { actor: cell.name } });
+      errorClass = 'unknown';
+    }
+    mailbox.failures++;
+    item.history ??= [];
+    if (item.history.length < 20) item.history.push({ at: environment.clock.wall(), class: errorClass, message: error.message });
+    this.#needs.contexts.logOf(cell.name).warn({ id: item.id, class: errorClass, attempt: item.attempts + 1, err: toWire(error) }, 'handler failed');
+
+    const isFree = unattributed || errorClass === 'transient' || errorClass === 'throttled';
+    if (isFree) item.freeFailures++;
+    else item.attempts++;
+    if (errorClass === 'fatal' || item.attempts >= retry.attempts) {
+      if (errorClass !== 'fatal') environment.probe?.('retry.exhausted');
+      mailbox.remove(item);
+      cell.stats.depth--;
+      cell.stats.depthBytes -= item.size;
+      this.#bury(cell, mailbox, item, error);
+    } else {
+      environment.probe?.(isFree ? 'retry.free' : 'retry.attempt');
+      cell.stats.retries++;
+      const delay = retryDelay(retry, isFree ? item.freeFailures : item.attempts, environment.random);
+      mailbox.notBefore = Math.max(mailbox.notBefore, environment.clock.now() + delay);
+    }
+    if (!isFree) this.#needs.supervise(cell, mailbox, error);
+  }
+
+  /** Dead letter first, then settle (rule 6). `byHandler`: what onDead says applies. */
+  #bury(cell: Cell, mailbox: Mailbox, item: Item, error: Error, byHandler = true): void {
+    const { environment } = this.#needs;
+    if (byHandler) {
+      environment.probe?.(cell.options.onDead === 'skip' ? 'dead.skip' : cell.options.onDead === 'parkKey' ? 'dead.park-key' : 'dead.stop');
+      if (cell.options.onDead === 'parkKey') mailbox.paused = true;
+      if (cell.options.onDead === 'stop') this.#needs.stop(cell, error);
+    }
+    if (item.isAsk) item.origin.reply(item.seq, false, error);
+    if ((item.flags & TIMER) !== 0) return;
+    this.burying++;
+    const letter: DeadLetter = {
+      id: item.id,
+      actor: cell.name,
+      key: item.key,
+      message: item.body,
+      error: toWire(error),
+      history: item.history ?? [],
+      attempts: item.attempts,
+      at: environment.clock.wall(),
+    };
+    this.#needs.bury(letter, () => {
+      this.burying--;
+      cell.stats.dead++;
+      environment.probe?.('dead.written');
+      settleAs(item, DEAD);
+    });
+  }
+
+  #classOf(cell: Cell, thrown: unknown): ErrorClass {
+    const error = thrown instanceof Unattributed ? thrown.error : thrown;
+    return cell.definition.classify?.(error) ?? classOf(error);
+  }
+
+  // ── time-outs ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #track(batch: Batch): void {
+    const { cell } = batch;
+    batch.startedAt = this.#needs.environment.clock.now();
+    cell.running++;
+    this.#append(batch);
+  }
+
+  #append(batch: Batch): void {
+    const { cell } = batch;
+    batch.previous = cell.newestRunning;
+    batch.next = null;
+    if (cell.newestRunning === null) {
+      cell.oldestRunning = batch;
+      this.#armTimeout(cell);
+    } else cell.newestRunning.next = batch;
+    cell.newestRunning = batch;
+  }
+
+  #unlink(batch: Batch): void {
+    const { cell } = batch;
+    if (batch.previous === null) cell.oldestRunning = batch.next;
+    else batch.previous.next = batch.next;
+    if (batch.next === null) cell.newestRunning = batch.previous;
+    else batch.next.previous = batch.previous;
+    batch.previous = batch.next = null;
+  }
+
+  /** A `handle` actor goes on with its next item: its time starts anew. */
+  #restartTimeout(batch: Batch): void {
+    if (batch.cell.options.timeoutMs === 0 || batch.ended) return;
+    batch.startedAt = this.#needs.environment.clock.now();
+    if (batch.timedOut) {
+      batch.timedOut = false;
+      batch.abort = null;
+    }
+    if (batch.cell.newestRunning === batch) return;
+    this.#unlink(batch);
+    this.#append(batch);
+  }
+
+  #untrack(batch: Batch): void {
+    const { cell } = batch;
+    const now = this.#needs.environment.clock.now();
+    if (batch.timedOut) this.#needs.environment.probe?.('batch.zombie-ended');
+    batch.ended = true;
+    this.#unlink(batch);
+    cell.running--;
+    cell.stats.inFlightBatches--;
+    cell.stats.processing.record(micros(now - batch.startedAt));
+    cell.stats.endToEnd.record(micros(now - batch.items[0]!.arrivedAt));
+    this.#needs.ledger.leave(batch.ledger);
+    this.#needs.scheduler.handlerEnded(cell, batch.alone);
+  }
+
+  /** One deadline per cell, for its oldest batch: all batches of an actor have the same time. */
+  #armTimeout(cell: Cell): void {
+    const { timeoutMs } = cell.options;
+    if (timeoutMs === 0 || cell.watching) return;
+    let oldest = cell.oldestRunning;
+    while (oldest?.timedOut) oldest = oldest.next;
+    if (!oldest) return;
+    cell.watching = true;
+    this.#needs.scheduler.deadlines.at(oldest.startedAt + timeoutMs, () => {
+      cell.watching = false;
+      const now = this.#needs.environment.clock.now();
+      for (let batch = cell.oldestRunning; batch !== null; batch = batch.next) if (!batch.timedOut && now >= batch.startedAt + timeoutMs) this.#timeOut(batch);
+      this.#armTimeout(cell);
+    });
+  }
+
+  /** The key stays held until the handler ends (rule 9); if it does not, the host is recycled. */
+  #timeOut(batch: Batch): void {
+    const { cell } = batch;
+    batch.timedOut = true;
+    cell.stats.timeouts++;
+    this.#needs.environment.probe?.('batch.timed-out');
+    const error = new KeymillError('HANDLER_TIMEOUT', `the handler of ${cell.name} took longer than ${cell.options.timeoutMs} ms`, { place: { actor: cell.name } });
+    this.#needs.contexts.logOf(cell.name).warn({ id: batch.items[batch.index]?.id, timeoutMs: cell.options.timeoutMs }, 'handler timed out; its key is held until it ends');
+    if (batch.abort === null) batch.signal; // makes the controller, so that a late look at ctx.signal sees the abort
+    batch.abort!.abort(error);
+    const { zombieMs } = cell.options;
+    if (zombieMs === 0) return;
+    const startedAt = batch.startedAt;
+    this.#needs.scheduler.deadlines.at(this.#needs.environment.clock.now() + zombieMs, () => {
+      if (batch.ended || !batch.timedOut || batch.startedAt !== startedAt) return;
+      this.#needs.environment.probe?.('batch.host-recycled');
+      this.#needs.recycle(batch.ledger);
+    });
+  }
+}
+
+/** A failure of a whole batch, of which nobody knows which item caused it. */
+class Unattributed {
+  readonly error: unknown;
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
+}

@@ -1,0 +1,248 @@
+/**
+ * Decides which mailbox takes its turn and how much of it one batch takes; starts the batch through `deliver`. A
+ * mailbox is looked at (`consider`) whenever something about it changed.
+ */
+import type { Environment } from '../environment.ts';
+import { Deadlines } from '../mailbox/deadlines.ts';
+import type { Item } from '../mailbox/item.ts';
+import type { Mailbox } from '../mailbox/mailbox.ts';
+import { Turns } from '../mailbox/turns.ts';
+import type { BatchTrigger } from '../topology/define.ts';
+import type { RuntimeOptions } from '../topology/options.ts';
+import type { Cell } from './cell.ts';
+import type { Ledger } from './ledger.ts';
+
+export interface SchedulerNeeds {
+  readonly environment: Environment;
+  readonly options: RuntimeOptions;
+  readonly cells: readonly (Cell | null)[];
+  readonly ledger: Ledger;
+  /** Starts a batch. The mailbox is `running` until `release` was called for it. */
+  deliver(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean): void;
+  /** Takes an item whose deadline passed. */
+  expire(cell: Cell, item: Item): void;
+}
+
+export class Scheduler {
+  readonly #needs: SchedulerNeeds;
+  readonly #turns: Turns;
+  readonly deadlines: Deadlines;
+  /** Mailboxes whose first items must run with no other batch in flight (rule 10). */
+  readonly #alone: Mailbox[] = [];
+  #aloneRuns = false;
+  #awake = false;
+  /** Handlers running now, over all cells. */
+  running = 0;
+  draining = false;
+
+  constructor(needs: SchedulerNeeds) {
+    this.#needs = needs;
+    this.#turns = new Turns(needs.options.ageMs);
+    this.deadlines = new Deadlines(needs.environment.clock);
+  }
+
+  /** Looks at a mailbox after a change: it may become idle, wait for a time, or get in line. */
+  consider(cell: Cell, mailbox: Mailbox): void {
+    if (mailbox.standing === 'running' || mailbox.standing === 'ready') return;
+    if (mailbox.count === 0) {
+      if (mailbox.standing !== 'idle') {
+        mailbox.standing = 'idle';
+        mailbox.idleSince = this.#needs.environment.clock.now();
+        if (mailbox !== cell.shared) cell.idle.push(mailbox);
+      }
+      return;
+    }
+    if (mailbox.standing === 'idle') {
+      if (mailbox !== cell.shared) cell.idle.remove(mailbox);
+      mailbox.standing = 'waiting';
+    }
+    if (mailbox.paused || cell.stopped || !cell.initialised) return;
+    const now = this.#needs.environment.clock.now();
+    if (mailbox.notBefore > now) return this.#lookAgain(cell, mailbox, mailbox.notBefore);
+    if (cell.options.rate && !this.#hasToken(cell, mailbox, now)) return;
+    if (mailbox.suspects > 0) {
+      mailbox.standing = 'ready';
+      mailbox.line = 'alone';
+      this.#alone.push(mailbox);
+      this.wake();
+      return;
+    }
+    const due = mailbox.firstAt + cell.flushMs;
+    if (now < due && !this.draining && !mailbox.head!.solo && mailbox.count < cell.sizing.enough(mailbox.lastBatch) && mailbox.bytes < cell.options.batch.maxBytes)
+      return this.#lookAgain(cell, mailbox, due);
+    this.#turns.push(mailbox, now);
+    this.wake();
+  }
+
+  /** An item of this priority is about to join a mailbox that may stand in line. */
+  raise(mailbox: Mailbox, priority: number): void {
+    if (mailbox.line === 'turns') this.#turns.raise(mailbox, priority);
+  }
+
+  /** Takes a mailbox out of line, for what must not run now (paused, moving, stopped). */
+  unline(mailbox: Mailbox): void {
+    if (mailbox.line === 'turns') this.#turns.remove(mailbox);
+    else if (mailbox.line === 'crowd') this.#needs.cells[mailbox.actor]!.crowd.remove(mailbox);
+    else if (mailbox.line === 'alone') this.#alone.splice(this.#alone.indexOf(mailbox), 1);
+    else return;
+    mailbox.standing = 'waiting';
+    mailbox.line = null;
+  }
+
+  /** Runs turns at the end of this turn of the event loop. */
+  wake(): void {
+    if (this.#awake) return;
+    this.#awake = true;
+    this.#needs.environment.endOfTurn(() => {
+      this.#awake = false;
+      this.run();
+    });
+  }
+
+  /** Runs turns until none is left or the quantum of time is used up. */
+  run(): void {
+    const { clock } = this.#needs.environment;
+    const started = clock.now();
+    let now = started;
+    const skipped: Mailbox[] = [];
+    for (;;) {
+      if (this.#needs.ledger.isFull) break;
+      if (this.#alone.length > 0 && this.running === 0) {
+        const mailbox = this.#alone.shift()!;
+        mailbox.standing = 'waiting';
+        mailbox.line = null;
+        this.#needs.environment.probe?.('batch.solo');
+        this.#start(mailbox, now, true);
+      } else {
+        const mailbox = this.#turns.next(now);
+        if (mailbox === null) break;
+        // While something must run alone only asks pass: what runs may be waiting for them.
+        const cell = this.#needs.cells[mailbox.actor]!;
+        if ((this.#alone.length > 0 || this.#aloneRuns) && !mailbox.head!.isAsk) skipped.push(mailbox);
+        else if (cell.running >= cell.options.concurrency) {
+          mailbox.standing = 'ready';
+          mailbox.line = 'crowd';
+          cell.crowd.push(mailbox);
+        } else this.#start(mailbox, now, false);
+      }
+      now = clock.now();
+      if (now - started >= this.#needs.options.quantum.ms) break;
+    }
+    const more = this.#turns.size > 0;
+    for (const mailbox of skipped) this.#turns.push(mailbox, now);
+    if ((more && !this.#needs.ledger.isFull) || (this.#alone.length > 0 && this.running === 0)) this.wake();
+  }
+
+  /** A batch of this mailbox is over and its children have left. */
+  release(cell: Cell, mailbox: Mailbox): void {
+    mailbox.standing = 'waiting';
+    this.consider(cell, mailbox);
+    if (this.#turns.size > 0 || this.#alone.length > 0) this.wake();
+  }
+
+  /** A handler ended: whoever waited for its slot gets in line again. */
+  handlerEnded(cell: Cell, alone: boolean): void {
+    this.running--;
+    if (alone) this.#aloneRuns = false;
+    const next = cell.crowd.head;
+    if (next !== null) {
+      cell.crowd.remove(next);
+      next.standing = 'waiting';
+      next.line = null;
+      this.consider(cell, next);
+    }
+    if (this.#turns.size > 0 || this.#alone.length > 0) this.wake();
+  }
+
+  close(): void {
+    this.deadlines.close();
+  }
+
+  #start(mailbox: Mailbox, now: number, alone: boolean): void {
+    const cell = this.#needs.cells[mailbox.actor]!;
+    const depth = mailbox.count;
+    const trigger = this.#trigger(cell, mailbox, depth);
+    const items = this.#take(cell, mailbox, alone);
+    mailbox.lastBatch = items.length;
+    if (items.length === 0) {
+      this.consider(cell, mailbox);
+      return;
+    }
+    if (cell.options.rate) mailbox.tokens -= items.length;
+    mailbox.standing = 'running';
+    this.running++;
+    if (alone) {
+      this.#aloneRuns = true;
+      mailbox.suspects--;
+    }
+    const { stats } = cell;
+    stats.dequeued += items.length;
+    stats.batches++;
+    stats.batchItems += items.length;
+    stats.triggers[trigger]++;
+    stats.inFlightBatches++;
+    stats.queueing.record(micros(now - items[0]!.arrivedAt));
+    this.#needs.environment.probe?.(`batch.${trigger}`);
+    this.#needs.deliver(cell, mailbox, items, trigger, alone);
+  }
+
+  #trigger(cell: Cell, mailbox: Mailbox, depth: number): BatchTrigger {
+    if (mailbox.head!.solo || mailbox.suspects > 0) return 'solo';
+    if (this.draining) return 'drain';
+    if (cell.flushMs > 0 && depth < cell.sizing.enough(mailbox.lastBatch)) return 'time';
+    return cell.sizing.trigger(depth);
+  }
+
+  #take(cell: Cell, mailbox: Mailbox, alone: boolean): Item[] {
+    const { options } = cell;
+    const { quantum } = this.#needs.options;
+    let most = alone || mailbox.head!.solo ? 1 : cell.sizing.take(mailbox.count, mailbox.lastBatch);
+    let bytes = options.batch.maxBytes;
+    if (cell.definition.handle) {
+      most = Math.min(most, quantum.items);
+      bytes = quantum.bytes;
+    }
+    if (options.rate) most = Math.min(most, Math.floor(mailbox.tokens));
+    const items: Item[] = [];
+    let taken = 0;
+    while (items.length < most) {
+      const item = mailbox.head;
+      if (item === null || (items.length > 0 && (item.solo || taken + item.size > bytes))) break;
+      mailbox.remove(item);
+      cell.stats.depth--;
+      cell.stats.depthBytes -= item.size;
+      if (item.deadline > 0 && this.#needs.environment.clock.wall() > item.deadline) {
+        this.#needs.expire(cell, item);
+        continue;
+      }
+      taken += item.size;
+      items.push(item);
+    }
+    return items;
+  }
+
+  #lookAgain(cell: Cell, mailbox: Mailbox, at: number): void {
+    if (mailbox.dueAt !== 0 && mailbox.dueAt <= at) return;
+    mailbox.dueAt = at;
+    this.deadlines.at(at, () => {
+      if (mailbox.dueAt === at) mailbox.dueAt = 0;
+      this.consider(cell, mailbox);
+    });
+  }
+
+  /** Tops the token bucket of a key up; without a token the key waits until there is one. */
+  #hasToken(cell: Cell, mailbox: Mailbox, now: number): boolean {
+    const { messages, perMs } = cell.options.rate!;
+    if (mailbox.tokens < 0) mailbox.tokens = messages;
+    else mailbox.tokens = Math.min(messages, mailbox.tokens + ((now - mailbox.toppedUpAt) * messages) / perMs);
+    mailbox.toppedUpAt = now;
+    if (mailbox.tokens >= 1) return true;
+    this.#lookAgain(cell, mailbox, now + Math.max(1, ((1 - mailbox.tokens) * perMs) / messages));
+    return false;
+  }
+}
+
+/** Histograms take whole numbers from 1. */
+export function micros(ms: number): number {
+  return Math.max(1, Math.round(ms * 1000));
+}

@@ -1,0 +1,300 @@
+/**
+ * Runs one source: reads while its window has room, sends what it reads, and acknowledges only what settled. Engine
+ * behaviour follows the traits of the source, never its kind.
+ */
+import type { Environment } from '../environment.ts';
+import { asError, classOf, KeymillError } from '../errors.ts';
+import { REPLAYABLE } from '../lanes/envelope.ts';
+import { hashKey } from '../lanes/key-hash.ts';
+import { DEAD, DONE, type Outcome, type Owner } from '../lanes/port.ts';
+import type { Sender } from '../lanes/sender.ts';
+import type { SourceSnapshot } from '../observe/stats.ts';
+import type { Log, Position, RecordMap, SourceHalf, SourceRecord } from '../topology/define.ts';
+import type { SourceOptions } from '../topology/options.ts';
+import type { DeadLetter } from '../delivery/dead-letter.ts';
+import { toWire } from '../errors.ts';
+import type { Cell } from './cell.ts';
+import { checkKey } from './context.ts';
+import { PositionWindow } from './position-window.ts';
+
+export interface SourceSpec {
+  readonly name: string;
+  readonly half: SourceHalf;
+  readonly map: RecordMap | null;
+  readonly targets: readonly Pick<Cell, 'index' | 'name' | 'definition'>[];
+  readonly options: SourceOptions;
+  /** Everything below settled in an earlier life of this source. */
+  readonly from: Position;
+}
+
+export interface SourceNeeds {
+  readonly environment: Environment;
+  readonly sender: Sender;
+  readonly log: Log;
+  bury(letter: DeadLetter, written: () => void): void;
+  /** The position below which everything settled grew. */
+  settledBelow(low: Position): void;
+  ended(given: number): void;
+  /** Ended, and everything it gave is settled and acknowledged. */
+  finished(): void;
+  failed(error: Error): void;
+}
+
+export class SourceRunner implements Owner {
+  readonly #spec: SourceSpec;
+  readonly #needs: SourceNeeds;
+  readonly #window: PositionWindow;
+  readonly #stop = new AbortController();
+  readonly #counts = { done: 0, dead: 0, dropped: 0 };
+  #given = 0;
+  #ended = false;
+  #finished = false;
+  #waiting: string | undefined;
+  #wake: (() => void) | null = null;
+  #pausedFor: string | undefined;
+  #settledPositions: Position[] = [];
+  #ackScheduled = false;
+  #acking: Promise<void> = Promise.resolve();
+  #lastLow: Position;
+  #worst = new Map<Position, Outcome>();
+
+  constructor(spec: SourceSpec, needs: SourceNeeds) {
+    this.#spec = spec;
+    this.#needs = needs;
+    this.#window = new PositionWindow(spec.from);
+    this.#lastLow = spec.from;
+  }
+
+  get name(): string {
+    return this.#spec.name;
+  }
+
+  start(): void {
+    void this.#run();
+  }
+
+  /** Reads no more. What it gave may still settle. */
+  stop(): void {
+    this.#stop.abort();
+    this.#wake?.();
+  }
+
+  /** Stops reading for a reason (an open breaker, an operator), or goes on with undefined. */
+  pause(reason: string | undefined): void {
+    if ((this.#pausedFor === undefined) !== (reason === undefined)) this.#needs.environment.probe?.(reason === undefined ? 'source.resumed' : 'source.paused');
+    this.#pausedFor = reason;
+    if (reason === undefined) this.#wake?.();
+  }
+
+  async close(): Promise<void> {
+    this.stop();
+    await this.#acking;
+    await this.#spec.half.close?.();
+  }
+
+  snapshot(): SourceSnapshot {
+    const oldest = this.#window.oldestGivenAt;
+    return {
+      name: this.#spec.name,
+      given: this.#given,
+      ...this.#counts,
+      unsettled: this.#window.unsettled,
+      unsettledBytes: this.#window.bytes,
+      oldestUnsettledMs: oldest === undefined ? 0 : this.#needs.environment.clock.now() - oldest,
+      position: this.#window.low,
+      waiting: this.#pausedFor ?? this.#waiting,
+      ended: this.#ended,
+    };
+  }
+
+  // ── settling ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  settled(position: number, outcome: Outcome): void {
+    if (outcome !== DONE) this.#worst.set(position, outcome);
+    if (!this.#window.settle(position)) return;
+    const worst = this.#worst.size === 0 ? DONE : (this.#worst.get(position) ?? DONE);
+    if (worst !== DONE) this.#worst.delete(position);
+    if (worst === DONE) this.#counts.done++;
+    else if (worst === DEAD) this.#counts.dead++;
+    else this.#counts.dropped++;
+    if (!this.#spec.half.traits.contiguous && this.#spec.half.ack) this.#settledPositions.push(position);
+    if (!this.#ackScheduled) {
+      this.#ackScheduled = true;
+      this.#needs.environment.endOfTurn(() => this.#ack());
+    }
+    this.#wake?.();
+  }
+
+  #ack(): void {
+    this.#ackScheduled = false;
+    const low = this.#window.low;
+    const positions = this.#settledPositions;
+    this.#settledPositions = [];
+    const { half } = this.#spec;
+    if (half.ack && (positions.length > 0 || (half.traits.contiguous && low > this.#lastLow))) {
+      this.#needs.environment.probe?.('source.acked');
+      this.#acking = this.#acking
+        .then(() => half.ack!({ low, positions }))
+        .catch((error: unknown) => this.#needs.log.error({ source: this.name, err: toWire(error) }, 'the source refused an ack; it may give these again'));
+    }
+    if (low > this.#lastLow) {
+      this.#lastLow = low;
+      this.#needs.settledBelow(low);
+    }
+    this.#finishIfSettled();
+  }
+
+  #finishIfSettled(): void {
+    if (!this.#ended || this.#finished || this.#window.unsettled > 0) return;
+    this.#finished = true;
+    void this.#acking.then(() => this.#needs.finished());
+  }
+
+  // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #run(): Promise<void> {
+    for (;;) {
+      try {
+        await this.#readAll();
+        break;
+      } catch (thrown) {
+        if (this.#stop.signal.aborted) break;
+        const error = asError(thrown);
+        if (classOf(error) === 'fatal' || !this.#spec.half.traits.replayable) {
+          this.#needs.failed(new KeymillError('SOURCE_FAILED', `${this.name}: ${error.message}`, { cause: error, place: { source: this.name } }));
+          return;
+        }
+        this.#needs.log.error({ source: this.name, err: toWire(error), retryMs: this.#spec.options.errorPauseMs }, 'the source failed; it is read again from where it stood');
+        await this.#sleep(this.#spec.options.errorPauseMs);
+      }
+    }
+    this.#ended = true;
+    this.#needs.ended(this.#given);
+    this.#finishIfSettled();
+  }
+
+  async #readAll(): Promise<void> {
+    const { half, options, map } = this.#spec;
+    const apply = map?.() as ((record: unknown, info: { position: Position }) => unknown) | undefined;
+    // What was given already is not given again, but a map must see it, and repeating needs to know the length.
+    const resume = this.#window.next;
+    let base = 0;
+    for (let round = 0; round < options.repeat && !this.#stop.signal.aborted; round++) {
+      const from = map === null && options.repeat === 1 ? resume : 0;
+      let length = 0;
+      for await (const chunk of half.read(from, this.#stop.signal)) {
+        for (const record of chunk) {
+          if (this.#stop.signal.aborted) return;
+          const position = base + record.position;
+          length = record.position + 1;
+          const message = record.broken || !apply ? record.value : apply(record.value, { position });
+          if (position < resume) continue;
+          const wait = this.#mustWait();
+          if (wait !== undefined) await this.#room();
+          if (this.#stop.signal.aborted) return;
+          const sent = record.broken ? this.#broken(record, position) : this.#give(message, position, apply !== undefined);
+          if (sent) await sent;
+        }
+        await new Promise<void>(resolve => this.#needs.environment.endOfTurn(resolve));
+      }
+      if (length === 0) return; // an empty source is not read again and again
+      base += length;
+    }
+  }
+
+  /** Sends one message to all targets. A promise when one of them has no room yet. */
+  #give(message: unknown, position: Position, mapped: boolean): Promise<void> | undefined {
+    if (mapped && message === undefined) return undefined;
+    const { targets, half } = this.#spec;
+    const now = this.#needs.environment.clock.now();
+    let keys: ReturnType<typeof checkKey>[];
+    try {
+      keys = targets.map(target => checkKey(target.definition.key(message), target.name));
+    } catch (error) {
+      return this.#broken({ position, value: message, broken: asError(error) as KeymillError }, position);
+    }
+    this.#given++;
+    this.#window.give(position, now, targets.length);
+    let waiting: Promise<void> | undefined;
+    for (let t = 0; t < targets.length; t++) {
+      const key = keys[t]!;
+      const envelope = { actor: targets[t]!.index, key, hash: hashKey(key), body: message, source: this.#spec.name, epoch: 0, position, path: '', flags: half.traits.replayable ? REPLAYABLE : 0, extras: null };
+      try {
+        const sent = this.#needs.sender.send(envelope, this, position, () => this.#accepted(position));
+        if (sent === true) this.#window.addBytes(position, this.#needs.sender.lastSize);
+        else {
+          this.#waiting = `room for key ${String(key).slice(0, 64)} of ${targets[t]!.name}`;
+          const before = waiting;
+          const one = new Promise<void>(resolve => {
+            this.#resumeGive.set(position, [...(this.#resumeGive.get(position) ?? []), resolve]);
+          });
+          waiting = before ? before.then(() => one) : one;
+        }
+      } catch (error) {
+        this.#buryAt(position, targets[t]!.name, message, asError(error));
+      }
+    }
+    return waiting;
+  }
+
+  readonly #resumeGive = new Map<Position, (() => void)[]>();
+
+  #accepted(position: Position): void {
+    this.#window.addBytes(position, this.#needs.sender.lastSize);
+    this.#waiting = undefined;
+    const waiters = this.#resumeGive.get(position);
+    waiters?.shift()?.();
+    if (waiters?.length === 0) this.#resumeGive.delete(position);
+  }
+
+  /** A record that cannot become a message: dead letter and on, or the end, as onBroken says. */
+  #broken(record: SourceRecord, position: Position): undefined {
+    const error = record.broken!;
+    if (this.#spec.options.onBroken === 'fail') throw new KeymillError('SOURCE_FAILED', error.message, { cause: error, place: { source: this.name, ...error.place } });
+    this.#needs.log.warn({ source: this.name, err: toWire(error) }, 'record dead-lettered');
+    this.#given++;
+    this.#window.give(position, this.#needs.environment.clock.now(), 1);
+    this.#buryAt(position, this.#spec.targets.map(target => target.name).join(','), record.value, error);
+    return undefined;
+  }
+
+  #buryAt(position: Position, actor: string, message: unknown, error: Error): void {
+    const at = this.#needs.environment.clock.wall();
+    this.#needs.bury({ id: `${this.name}/0/${position}`, actor, key: '', message, error: toWire(error), history: [], attempts: 0, at }, () => this.settled(position, DEAD));
+  }
+
+  #mustWait(): string | undefined {
+    if (this.#pausedFor !== undefined) return this.#pausedFor;
+    const { window, maxAckGap } = this.#spec.options;
+    if (this.#window.unsettled >= window.messages) return 'window full (messages)';
+    if (this.#window.bytes >= window.bytes) return 'window full (bytes)';
+    if (this.#spec.half.traits.contiguous) {
+      if (this.#window.span >= maxAckGap.messages) return 'ack gap (messages)';
+      const oldest = this.#window.oldestGivenAt;
+      if (maxAckGap.ageMs > 0 && oldest !== undefined && this.#needs.environment.clock.now() - oldest > maxAckGap.ageMs) return 'ack gap (age)';
+    }
+    return undefined;
+  }
+
+  async #room(): Promise<void> {
+    for (;;) {
+      this.#waiting = this.#mustWait();
+      if (this.#waiting === undefined || this.#stop.signal.aborted) break;
+      await new Promise<void>(resolve => {
+        this.#wake = resolve;
+      });
+      this.#wake = null;
+    }
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      const timer = this.#needs.environment.clock.after(ms, resolve);
+      this.#stop.signal.addEventListener('abort', () => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+}
+
