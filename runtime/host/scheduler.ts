@@ -20,7 +20,7 @@ export interface SchedulerNeeds {
   /** Starts a batch. The mailbox is `running` until `release` was called for it. */
   deliver(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean): void;
   /** Takes an item whose deadline passed. */
-  expire(cell: Cell, item: Item): void;
+  expire(cell: Cell, mailbox: Mailbox, item: Item): void;
 }
 
 export class Scheduler {
@@ -212,7 +212,7 @@ export class Scheduler {
       cell.stats.depth--;
       cell.stats.depthBytes -= item.size;
       if (item.deadline > 0 && this.#needs.environment.clock.wall() > item.deadline) {
-        this.#needs.expire(cell, item);
+        this.#needs.expire(cell, mailbox, item);
         continue;
       }
       taken += item.size;

@@ -1,0 +1,139 @@
+/**
+ * The store of parked messages (onKeyFull: park): an I/O actor that keeps them in a file of lines until they were
+ * handled. Order per (actor, key) is the order of arrival. The file is emptied when nothing is parked.
+ */
+import { join } from 'node:path';
+import type { Parked, ParkStore } from '../host/parking.ts';
+import type { IoContext, IoReply, IoResource, IoSpec } from '../io/contract.ts';
+import { packValue, unpackValue } from '../lanes/frame.ts';
+import type { Key } from '../topology/define.ts';
+import { AppendLog, keyFromJson, keyToJson, type LinePlace } from './append-log.ts';
+
+type ParkOp =
+  | { op: 'append'; message: Parked }
+  | { op: 'take'; actor: string; key: Key; after: number; count: number }
+  | { op: 'forget'; actor: string; key: Key; seq: number }
+  | { op: 'keys' };
+
+export function park(): IoSpec<ParkStore> {
+  return {
+    kind: 'park',
+    options: {},
+    check: () => [],
+    key: () => 'park',
+    open: (_options, context) => ParkFile.open(context),
+    client: ask => ({
+      append: async message => void (await ask({ op: 'append', message })),
+      take: async (actor, key, after, count) => (await ask({ op: 'take', actor, key, after, count })) as Awaited<ReturnType<ParkStore['take']>>,
+      forget: async (actor, key, seq) => void (await ask({ op: 'forget', actor, key, seq })),
+      keys: async () => (await ask({ op: 'keys' })) as Awaited<ReturnType<ParkStore['keys']>>,
+    }),
+  };
+}
+
+interface ParkedKey {
+  actor: string;
+  key: Key;
+  hash: number;
+  lines: Map<number, LinePlace>;
+}
+
+class ParkFile implements IoResource {
+  readonly #log: AppendLog;
+  readonly #keys: Map<string, ParkedKey>;
+  #next: number;
+
+  private constructor(log: AppendLog, keys: Map<string, ParkedKey>, next: number) {
+    this.#log = log;
+    this.#keys = keys;
+    this.#next = next;
+  }
+
+  static async open(context: IoContext): Promise<ParkFile> {
+    const keys = new Map<string, ParkedKey>();
+    const bySeq = new Map<number, ParkedKey>();
+    let next = 1;
+    const log = await AppendLog.open(join(context.dataDir, 'parked.ndjson'), (line, place) => {
+      const stored = JSON.parse(line);
+      if (stored.forget) {
+        const parked = bySeq.get(stored.forget);
+        parked?.lines.delete(stored.forget);
+        bySeq.delete(stored.forget);
+        if (parked?.lines.size === 0) keys.delete(nameOf(parked.actor, parked.key));
+        return;
+      }
+      const parked = entryOf(keys, stored.actor, keyFromJson(stored.key), stored.hash);
+      parked.lines.set(stored.seq, place);
+      bySeq.set(stored.seq, parked);
+      next = stored.seq + 1;
+    });
+    if (keys.size === 0) await log.clear();
+    return new ParkFile(log, keys, next);
+  }
+
+  async handleBatch(asks: readonly ParkOp[]): Promise<readonly IoReply[]> {
+    // One write for all lines of the drain; reads see what was written before them.
+    const lines: string[] = [];
+    const after: ((place: LinePlace) => void)[] = [];
+    for (const ask of asks) {
+      if (ask.op === 'append') {
+        const { message } = ask;
+        const seq = this.#next++;
+        const { body, key, ...rest } = message;
+        lines.push(JSON.stringify({ seq, ...rest, key: keyToJson(key), packed: Buffer.from(packValue(body)).toString('base64') }));
+        after.push(place => entryOf(this.#keys, message.actor, key, message.hash).lines.set(seq, place));
+      } else if (ask.op === 'forget') {
+        lines.push(JSON.stringify({ forget: ask.seq }));
+        after.push(() => {
+          const name = nameOf(ask.actor, ask.key);
+          const parked = this.#keys.get(name);
+          parked?.lines.delete(ask.seq);
+          if (parked?.lines.size === 0) this.#keys.delete(name);
+        });
+      }
+    }
+    let failure: unknown;
+    try {
+      const places = lines.length > 0 ? await this.#log.append(lines) : [];
+      places.forEach((place, i) => {
+        after[i]!(place);
+      });
+      if (this.#keys.size === 0 && this.#log.bytes > 0) await this.#log.clear();
+    } catch (error) {
+      failure = error;
+    }
+    const replies: IoReply[] = [];
+    for (const ask of asks) {
+      if (ask.op === 'keys') replies.push({ value: [...this.#keys.values()].map(({ actor, key, hash, lines: { size } }) => ({ actor, key, hash, count: size })) });
+      else if (ask.op === 'take') replies.push({ value: await this.#take(ask) });
+      else replies.push(failure === undefined ? { value: undefined } : { error: failure });
+    }
+    return replies;
+  }
+
+  async close(): Promise<void> {
+    await this.#log.close();
+  }
+
+  async #take(ask: Extract<ParkOp, { op: 'take' }>): Promise<{ seq: number; message: Parked }[]> {
+    const taken: { seq: number; message: Parked }[] = [];
+    for (const [seq, place] of this.#keys.get(nameOf(ask.actor, ask.key))?.lines ?? []) {
+      if (seq <= ask.after) continue;
+      const { packed, seq: _seq, key, ...rest } = JSON.parse(await this.#log.read(place));
+      taken.push({ seq, message: { ...rest, key: keyFromJson(key), body: unpackValue(Buffer.from(packed, 'base64')) } });
+      if (taken.length === ask.count) break;
+    }
+    return taken;
+  }
+}
+
+function entryOf(keys: Map<string, ParkedKey>, actor: string, key: Key, hash: number): ParkedKey {
+  const name = nameOf(actor, key);
+  let entry = keys.get(name);
+  if (!entry) keys.set(name, (entry = { actor, key, hash, lines: new Map() }));
+  return entry;
+}
+
+function nameOf(actor: string, key: Key): string {
+  return `${actor}/${typeof key}:${String(key)}`;
+}

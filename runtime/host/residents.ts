@@ -1,0 +1,92 @@
+/**
+ * Passivation: keys that are idle too long, or too many, leave memory with their state (E7). A key with a batch, retry,
+ * timer or write pending is never idle, so it never goes (rule 16).
+ */
+import type { Environment, Timer } from '../environment.ts';
+import { toWire } from '../errors.ts';
+import type { Mailbox } from '../mailbox/mailbox.ts';
+import type { Cell } from './cell.ts';
+import { actorContext, type ContextHost } from './context.ts';
+
+export class Residents {
+  readonly #environment: Environment;
+  readonly #contexts: ContextHost;
+  readonly #freed: (cell: Cell, mailbox: Mailbox) => void;
+  #timer: Timer | null = null;
+  /** onPassivate hooks that run. */
+  leaving = 0;
+
+  constructor(environment: Environment, contexts: ContextHost, freed: (cell: Cell, mailbox: Mailbox) => void) {
+    this.#environment = environment;
+    this.#contexts = contexts;
+    this.#freed = freed;
+  }
+
+  /** Looks for idle keys every quarter of the shortest idle time, at least each minute, at most each second. */
+  watch(cells: readonly (Cell | null)[]): void {
+    const shortest = Math.min(...cells.map(cell => cell?.options.passivateMs ?? Number.POSITIVE_INFINITY), 240_000);
+    this.#timer = this.#environment.clock.after(Math.max(1000, shortest / 4), () => {
+      const now = this.#environment.clock.now();
+      for (const cell of cells) {
+        if (!cell) continue;
+        while (cell.idle.head !== null && cell.idle.head.idleSince + cell.options.passivateMs <= now) this.passivate(cell, cell.idle.head);
+      }
+      this.watch(cells);
+    });
+  }
+
+  /** Called when a key became resident: beyond maxResident the one idle longest goes. */
+  bound(cell: Cell): void {
+    if (cell.stats.residentKeys > cell.options.maxResident && cell.idle.head !== null) this.passivate(cell, cell.idle.head);
+  }
+
+  /** Takes an idle key out of memory. Messages that come while onPassivate runs wait, and find a new state. */
+  passivate(cell: Cell, mailbox: Mailbox, after?: () => void): void {
+    if (mailbox.timers > 0 || mailbox.paused || mailbox.parked > 0) {
+      // Pinned: looked at again when it has been idle once more.
+      cell.idle.remove(mailbox);
+      mailbox.idleSince = this.#environment.clock.now();
+      cell.idle.push(mailbox);
+      after?.();
+      return;
+    }
+    this.#environment.probe?.('mailbox.passivated');
+    cell.idle.remove(mailbox);
+    cell.stats.passivated++;
+    this.dismiss(cell, mailbox, () => {
+      if (mailbox.count === 0) cell.forget(mailbox);
+      else mailbox.standing = 'waiting';
+      this.#freed(cell, mailbox);
+      after?.();
+    });
+  }
+
+  /** Hands the state of a key to onPassivate and forgets it. The mailbox is `running` meanwhile. */
+  dismiss(cell: Cell, mailbox: Mailbox, done: () => void): void {
+    const { state, hasState } = mailbox;
+    mailbox.state = undefined;
+    mailbox.hasState = false;
+    mailbox.standing = 'running';
+    const hook = cell.definition.onPassivate;
+    if (!hasState || !hook) return done();
+    let result: unknown;
+    const context = actorContext(this.#contexts, cell.name);
+    const failed = (error: unknown): void => context.log.error({ key: mailbox.hash, err: toWire(error) }, 'onPassivate failed; the state is gone');
+    try {
+      result = hook.call(cell.definition, state, mailbox.key, context);
+    } catch (error) {
+      failed(error);
+      return done();
+    }
+    if (!(result instanceof Promise)) return done();
+    this.leaving++;
+    result.catch(failed).finally(() => {
+      this.leaving--;
+      done();
+    });
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * The one table of metrics. The registry makes its metrics from it, docs/reference/metrics.md is rendered from it, and
+ * a test holds it and the text of /metrics together. A name, once published, keeps its meaning.
+ *
+ * Labels are bounded by the topology and the machine: actor, source, policy, thread, and the words of a fixed list.
+ * Keys of messages are never labels; the hot keys are in /health. Actor metrics are summed over threads, so that their
+ * number does not grow with the cores.
+ */
+
+export type MetricType = 'counter' | 'gauge' | 'summary';
+
+export interface MetricRow {
+  readonly type: MetricType;
+  /** The unit of a value; `1` is a bare number, `0/1` a truth value. */
+  readonly unit: string;
+  readonly labels: readonly string[];
+  readonly help: string;
+  /** Where the name comes from: a section of the seed, a feature of PRODUCT.md, or `OTel`. */
+  readonly source: string;
+}
+
+/** Quantiles of every summary, as the values of its `quantile` label. */
+export const QUANTILES = ['0.5', '0.95', '0.99'] as const;
+
+const ACTOR = ['actor'] as const;
+const SOURCE = ['source'] as const;
+const POLICY = ['policy'] as const;
+/** `kind` is main, host or io, and does not change for a thread. */
+const THREAD = ['thread', 'kind'] as const;
+/** Attributes that OpenTelemetry's messaging conventions ask for, in Prometheus spelling. */
+const OTEL = ['messaging_system', 'messaging_operation_name', 'messaging_destination_name'] as const;
+
+const counter = (unit: string, labels: readonly string[], source: string, help: string): MetricRow => ({
+  type: 'counter',
+  unit,
+  labels,
+  help,
+  source,
+});
+const gauge = (unit: string, labels: readonly string[], source: string, help: string): MetricRow => ({
+  type: 'gauge',
+  unit,
+  labels,
+  help,
+  source,
+});
+const summary = (unit: string, labels: readonly string[], source: string, help: string): MetricRow => ({
+  type: 'summary',
+  unit,
+  labels,
+  help,
+  source,
+});
+
+export const METRICS = {
+  items_processed_total: counter('messages', ACTOR, '9.9', 'Messages that were handled and settled as done.'),
+  items_processed_per_second: gauge('messages/s', ACTOR, '9.9', 'Messages settled as done per second.'),
+  batches_processed_total: counter('batches', ACTOR, '9.9', 'Batches given to handlers.'),
+  batch_size_avg: gauge('messages', ACTOR, '9.9', 'Average size of the latest batches.'),
+  batch_queueing_latency_ms: summary('ms', ACTOR, '9.9', 'Time a message waited in its mailbox.'),
+  batch_processing_latency_ms: summary('ms', ACTOR, '9.9', 'Time one handler call took.'),
+  item_end_to_end_latency_ms: summary('ms', ACTOR, '9.9', 'Time from accepting a message to settling it.'),
+  queue_depth: gauge('messages', ACTOR, '9.9', 'Messages in the mailboxes of the actor.'),
+  queue_utilization: gauge('percent', ACTOR, '9.9', 'Depth of the deepest mailbox in percent of what a mailbox holds.'),
+  queue_enqueue_rate: gauge('messages/s', ACTOR, '9.9', 'Messages that entered mailboxes per second.'),
+  queue_dequeue_rate: gauge('messages/s', ACTOR, '9.9', 'Messages that left mailboxes for a handler per second.'),
+  batch_worker_cpu_percent: gauge('percent', THREAD, '9.9', 'CPU time of the thread in percent of one core.'),
+  batch_worker_memory_mb: gauge('MiB', THREAD, '9.9', 'Heap the thread uses.'),
+  batch_worker_gc_gen0_count: counter('collections', THREAD, '9.9', 'Scavenges, the young collections of V8.'),
+  batch_worker_gc_gen2_count: counter('collections', THREAD, '9.9', 'Mark-sweeps, the full collections of V8.'),
+
+  keymill_oldest_unsettled_age_seconds: gauge(
+    'seconds',
+    ['kind', 'name'],
+    'O8',
+    'Age of the oldest message of a source or actor that is not settled, 0 when there is none.',
+  ),
+  keymill_messages_settled_total: counter(
+    'messages',
+    ['actor', 'outcome'],
+    'D1',
+    'Messages settled, by outcome: done, dead, dropped.',
+  ),
+  keymill_dropped_total: counter('messages', ['actor', 'reason'], 'E5', 'Messages dropped, by reason.'),
+  keymill_retries_total: counter('messages', ACTOR, 'D2', 'Retries after a failure.'),
+  keymill_repeats_total: counter('messages', ACTOR, 'D1', 'Messages given to a handler again, for whatever reason.'),
+  keymill_timeouts_total: counter('calls', ACTOR, 'E8', 'Handler calls that ran out of their time.'),
+  keymill_batch_trigger_total: counter(
+    'batches',
+    ['actor', 'trigger'],
+    'B2',
+    'Batches by what cut them: size, depth, time, drain, solo.',
+  ),
+  keymill_resident_keys: gauge('keys', ACTOR, 'E7', 'Keys in memory.'),
+  keymill_passivated_total: counter('keys', ACTOR, 'E7', 'Keys that left memory.'),
+  keymill_parked_total: counter('messages', ACTOR, 'D11', 'Messages parked.'),
+  keymill_actor_restarts_total: counter('restarts', ACTOR, 'D6', 'Restarts of the actor by its supervision.'),
+
+  keymill_host_restarts_total: counter('restarts', ['cause'], 'D4', 'Hosts replaced, by cause.'),
+  keymill_host_heap_used_bytes: gauge('bytes', THREAD, 'O2', 'Heap the thread uses.'),
+  keymill_host_heap_limit_bytes: gauge('bytes', THREAD, 'O2', 'Heap the thread may use.'),
+  keymill_host_loop_utilization: gauge('1', THREAD, 'O2', 'Share of time, 0 to 1, that the event loop was busy.'),
+
+  keymill_outbox_messages: gauge('messages', ['from', 'to'], 'E4', 'Unsettled messages in the outbox of a lane.'),
+  keymill_outbox_bytes: gauge('bytes', ['from', 'to'], 'E4', 'Bytes in the outbox of a lane.'),
+  keymill_lane_frames_total: counter('frames', ['from'], 'E4', 'Frames that a thread sent.'),
+  keymill_lane_messages_total: counter('messages', ['from'], 'E4', 'Messages that a thread sent.'),
+  keymill_lane_bytes_total: counter('bytes', ['from'], 'E4', 'Bytes that a thread sent.'),
+  keymill_lane_replayed_total: counter('messages', ['from'], 'D4', 'Messages a thread sent again to a replaced one.'),
+
+  keymill_source_given_total: counter('messages', SOURCE, 'E11', 'Messages a source gave.'),
+  keymill_source_settled_total: counter(
+    'messages',
+    ['source', 'outcome'],
+    'D1',
+    'Messages of a source settled, by outcome: done, dead, dropped.',
+  ),
+  keymill_source_unsettled: gauge('messages', SOURCE, 'E5', 'Messages of a source that are not settled.'),
+  keymill_source_position: gauge('1', SOURCE, 'E11', 'Position a source has reached.'),
+  keymill_source_waiting: gauge('0/1', ['source', 'reason'], 'O8', '1 while a source does not read for this reason.'),
+
+  keymill_breaker_state: gauge('0/1', ['policy', 'state'], 'X2', '1 if the breaker has this state in any thread.'),
+  keymill_policy_calls_total: counter('calls', POLICY, 'X1', 'Calls made through a policy.'),
+  keymill_policy_failures_total: counter('calls', POLICY, 'X1', 'Calls that failed for good.'),
+  keymill_policy_retries_total: counter('calls', POLICY, 'X1', 'Calls that a policy repeated.'),
+  keymill_policy_timeouts_total: counter('calls', POLICY, 'X1', 'Calls that a policy cut off.'),
+  keymill_policy_rejected_total: counter('calls', POLICY, 'X2', 'Calls refused by a breaker or a bulkhead.'),
+
+  keymill_ready: gauge('0/1', [], 'O3', '1 when the runtime is ready.'),
+  keymill_info: gauge('1', ['version', 'node'], 'O3', 'Always 1; the labels are the versions.'),
+
+  messaging_client_consumed_messages_total: counter(
+    'messages',
+    OTEL,
+    'OTel',
+    'Messages given to handlers, repeats included.',
+  ),
+  messaging_process_duration_seconds: summary('seconds', OTEL, 'OTel', 'Time one handler call took.'),
+} as const satisfies Record<string, MetricRow>;
+
+export type MetricName = keyof typeof METRICS;
+
+/** The names of the table in its order. */
+export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
+
+/** The row of a name, with the fields of every row. */
+export function metricRow(name: MetricName): MetricRow {
+  return METRICS[name];
+}
