@@ -4,7 +4,7 @@
 import { Mailbox, MailboxList } from '../mailbox/mailbox.ts';
 import { createSizing, type Sizing } from '../mailbox/sizing.ts';
 import { ActorStats } from '../observe/stats.ts';
-import type { ActorDefinition, Key } from '../topology/define.ts';
+import type { AnyDefinition, Key } from '../topology/define.ts';
 import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
 import type { Batch } from './batch.ts';
 
@@ -12,9 +12,6 @@ import type { Batch } from './batch.ts';
 const KEY_SHARE = 8;
 /** The key of the one mailbox of an actor whose batches go across keys. */
 export const ACROSS: Key = '*';
-
-// biome-ignore lint/suspicious/noExplicitAny: actors of all message types live side by side on a host
-export type AnyDefinition = ActorDefinition<any, any, any>;
 
 export class Cell {
   readonly index: number;

@@ -4,7 +4,7 @@
  */
 import type { WireError } from '../errors.ts';
 import type { Port } from '../lanes/port.ts';
-import type { ThreadSnapshot } from '../observe/stats.ts';
+import type { SourceSnapshot, ThreadSnapshot } from '../observe/stats.ts';
 import type { Key } from '../topology/define.ts';
 
 /** Items that were in flight when a host died: its replacement runs the first `count` of the key alone (rule 10). */
@@ -29,18 +29,23 @@ export type Command =
   | { type: 'close' }
   | { type: 'snapshot'; ticket: number }
   | { type: 'key'; ticket: number; actor: number; key: Key; action: KeyAction }
-  | { type: 'dead-letter'; ticket: number; request: unknown };
+  | { type: 'pause-source'; source: string; reason: string | undefined }
+  | { type: 'stall'; ms: number };
 
 export type KeyAction = 'pause' | 'resume' | 'inspect' | 'skip' | 'retryNow';
 
 /** From a thread. */
 export type Report =
+  /** Its host exists: lanes to it may be opened, its init hooks run. */
+  | { type: 'booted'; threadId: number }
   | { type: 'ready' }
   | { type: 'failed'; error: WireError }
   | { type: 'lane-request'; slot: number }
   | { type: 'released'; partition: number }
   | { type: 'source-ended'; source: string; given: number }
-  | { type: 'source-settled'; source: string }
+  | { type: 'source-settled'; source: string; snapshot: SourceSnapshot }
+  | { type: 'edge'; from: string; to: string }
+  | { type: 'breaker'; io: string; open: boolean }
   | { type: 'source-failed'; source: string; error: WireError }
   | { type: 'actor-stopped'; actor: string; error: WireError }
   | { type: 'escalate'; actor: string; error: WireError }

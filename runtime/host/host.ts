@@ -17,11 +17,11 @@ import { Sender, type Target } from '../lanes/sender.ts';
 import { Item, NOWHERE, type Origin } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { DropReason } from '../observe/stats.ts';
-import type { ActorRef, Key, Log, SendOptions } from '../topology/define.ts';
+import type { ActorRef, AnyDefinition, Key, Log, SendOptions } from '../topology/define.ts';
 import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
 import { Asks } from './asks.ts';
 import { type Batch, settleAs } from './batch.ts';
-import { type AnyDefinition, Cell } from './cell.ts';
+import { Cell } from './cell.ts';
 import { actorContext, checkKey, type ContextHost, Directory } from './context.ts';
 import type { Command, Report, Suspect } from './control.ts';
 import { Delivery } from './deliver.ts';
@@ -52,9 +52,8 @@ export interface HostPlan {
   readonly ledger: Int32Array;
   readonly suspects: readonly Suspect[];
   readonly quarantined: readonly number[];
-  /** Index of the actor that stores dead letters, and of the one that parks, or -1. */
+  /** Index of the actor that stores dead letters. */
   readonly deadLetters: number;
-  readonly park: number;
 }
 
 const ASK_TIMEOUT_MS = 30_000;
@@ -78,6 +77,8 @@ export class Host implements ContextHost {
   readonly #ioClients = new Map<string, unknown>();
   readonly #releasing = new Map<number, Set<Mailbox>>();
   readonly #logs = new Map<string, Log>();
+  /** Who was seen to send to whom, told to the supervisor once each. */
+  readonly #edges = new Set<string>();
   #timers = 0;
 
   constructor(plan: HostPlan, environment: Environment, report: (report: Report) => void, parkStore: ParkStore | null = null) {
@@ -422,7 +423,15 @@ export class Host implements ContextHost {
     const key = checkKey(target.definition.key(message), target.name);
     const { value, bytes } = carry(message);
     if (bytes > target.options.maxMessageBytes) throw new KeymillError('MESSAGE_TOO_LARGE', `about ${bytes} bytes for ${target.name}, its maxMessageBytes is ${target.options.maxMessageBytes}`, { place: { actor: target.name } });
+    this.#edge(cell.name, target.name);
     batch.sends.push({ parent, message: this.#childOf(parent, index, key, value, options, null) });
+  }
+
+  #edge(from: string, to: string): void {
+    const edge = `${from}>${to}`;
+    if (this.#edges.has(edge)) return;
+    this.#edges.add(edge);
+    this.#report({ type: 'edge', from, to });
   }
 
   async ask(batch: Batch, parent: Item, to: ActorRef<never>, message: unknown, options: SendOptions | undefined): Promise<unknown> {
@@ -432,7 +441,8 @@ export class Host implements ContextHost {
     const chain = [...(parent.extras?.chain ?? []), chainLink(batch.cell.name, batch.cell.shared !== null, parent.key)];
     if (chain.includes(chainLink(target.name, target.options.batch.across === 'keys', key)))
       throw new KeymillError('ASK_CYCLE', `${[...chain, chainLink(target.name, false, key)].join(' → ')}`, { place: { actor: batch.cell.name } });
-    return this.#ask(index, target.name, this.#childOf(parent, index, key, message, options, chain), options?.deadlineMs ?? ASK_TIMEOUT_MS);
+    this.#edge(batch.cell.name, target.name);
+    return this.#ask(target.name, this.#childOf(parent, index, key, message, options, chain), options?.deadlineMs ?? ASK_TIMEOUT_MS);
   }
 
   /** Asks an I/O actor; `parent` lends its id and deadline. Retries are the caller's. */
@@ -442,10 +452,10 @@ export class Host implements ContextHost {
     const envelope = parent
       ? this.#childOf(parent, index, key, op, undefined, [])
       : { actor: index, key, hash: hashKey(key), body: op, source: `thread:${this.plan.slot}`, epoch: this.plan.incarnation, position: this.#timers++, path: '', flags: REPLAYABLE, extras: { ...NO_EXTRAS, ask: true } };
-    return this.#ask(index, target.name, envelope, 0);
+    return this.#ask(target.name, envelope, 0);
   }
 
-  #ask(_index: number, name: string, envelope: Envelope, timeoutMs: number): Promise<unknown> {
+  #ask(name: string, envelope: Envelope, timeoutMs: number): Promise<unknown> {
     const { token, reply } = this.asks.open(name, timeoutMs);
     try {
       this.sender.send(envelope, this.asks, token, null, error => this.asks.fail(token, error));
@@ -492,6 +502,7 @@ export class Host implements ContextHost {
     const spec = this.plan.actors[index]?.io;
     if (!spec) throw new KeymillError('IO_UNKNOWN', `no I/O actor ${JSON.stringify(name)} in the topology`, { place: { actor: batch?.cell.name ?? '' } });
     if (batch) {
+      this.#edge(batch.cell.name, full);
       const parent = batch.items[batch.index]!;
       return spec.client(op => this.askIo(index, op, parent));
     }

@@ -94,13 +94,15 @@ export interface ActorDefinition<M, R = unknown, S = unknown> {
   options?: ActorOptionsInput;
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: the one place where actors of all message types meet
+export type AnyDefinition = ActorDefinition<any, any, any>;
+
 declare const types: unique symbol;
 
 /** A checked actor definition. The type parameters are what it takes and replies. */
 export interface Actor<M = unknown, R = unknown, S = unknown> {
   readonly kind: 'actor';
-  // biome-ignore lint/suspicious/noExplicitAny: the one place where actors of all message types meet
-  readonly definition: ActorDefinition<any, any, any>;
+  readonly definition: AnyDefinition;
   readonly [types]?: { message: M; reply: R; state: S };
 }
 

@@ -1,0 +1,98 @@
+/** Snapshots for the tests of runtime/observe: every figure is there, and a test sets the ones it looks at. */
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import type { MetricsExtra } from '../../runtime/observe/registry.ts';
+import type { ActorSnapshot, ThreadSnapshot } from '../../runtime/observe/stats.ts';
+
+export const EXTRA: MetricsExtra = { ready: true, hostRestarts: { crashed: 2, stuck: 0 }, version: '0.1.0' };
+
+export function histogramOf(...micros: number[]): RecordableHistogram {
+  const histogram = createHistogram();
+  for (const value of micros) histogram.record(value);
+  return histogram;
+}
+
+export function actorSnapshot(some: Partial<ActorSnapshot> = {}): ActorSnapshot {
+  return {
+    enqueued: 0,
+    dequeued: 0,
+    done: 0,
+    dead: 0,
+    dropped: { DropOldest: 0, DropNewest: 0, DropWrite: 0, Deadline: 0 },
+    batches: 0,
+    batchItems: 0,
+    triggers: { size: 0, depth: 0, time: 0, drain: 0, solo: 0 },
+    retries: 0,
+    timeouts: 0,
+    restarts: 0,
+    parked: 0,
+    repeats: 0,
+    passivated: 0,
+    depth: 0,
+    depthBytes: 0,
+    residentKeys: 0,
+    inFlightBatches: 0,
+    capacity: 10_000,
+    deepest: 0,
+    oldestUnsettledMs: 0,
+    hotKeys: [],
+    queueing: createHistogram(),
+    processing: createHistogram(),
+    endToEnd: createHistogram(),
+    stopped: false,
+    ...some,
+  };
+}
+
+export function threadSnapshot(some: Partial<ThreadSnapshot> = {}): ThreadSnapshot {
+  return {
+    thread: 1,
+    kind: 'host',
+    incarnation: 1,
+    actors: {},
+    sources: [],
+    lanes: [],
+    policies: [],
+    heapUsed: 32 * 2 ** 20,
+    heapLimit: 128 * 2 ** 20,
+    loopUtilization: 0.25,
+    cpuSeconds: 0,
+    gcScavenges: 0,
+    gcMarkSweeps: 0,
+    ...some,
+  };
+}
+
+/** A snapshot in which every metric has something to say. */
+export function fullSnapshot(): ThreadSnapshot {
+  return threadSnapshot({
+    actors: {
+      orders: actorSnapshot({
+        done: 90,
+        dead: 1,
+        dropped: { DropOldest: 3, DropNewest: 0, DropWrite: 0, Deadline: 1 },
+        queueing: histogramOf(1000, 2000),
+        processing: histogramOf(3000),
+        endToEnd: histogramOf(4000, 9000),
+      }),
+    },
+    sources: [
+      {
+        name: 'events',
+        given: 100,
+        done: 90,
+        dead: 1,
+        dropped: 4,
+        unsettled: 5,
+        unsettledBytes: 500,
+        oldestUnsettledMs: 1500,
+        position: 100,
+        waiting: 'window',
+        ended: false,
+      },
+    ],
+    lanes: [
+      { from: 1, to: 2, frames: 3, messages: 100, bytes: 4096, outboxMessages: 5, outboxBytes: 500, replayed: 0 },
+    ],
+    policies: [{ name: 'bank', breaker: 'open', calls: 9, failures: 5, retries: 4, timeouts: 1, rejected: 2 }],
+  });
+}
