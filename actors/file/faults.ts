@@ -8,7 +8,11 @@ const NOT_POSSIBLE = new Set(
   'EACCES EPERM ENOENT ENOTDIR EISDIR EROFS ELOOP ENAMETOOLONG ENXIO ETXTBSY EFBIG EPIPE EBADF EINVAL'.split(' '),
 );
 
-/** OUTPUT_FULL, OUTPUT_UNWRITABLE, or IO_FAILED for what may heal. `note` says what became of the file. */
+/**
+ * OUTPUT_FULL, OUTPUT_UNWRITABLE or IO_FAILED. All may heal, if only by an operator's hand, so messages wait and push
+ * back rather than die; what is wrong from the start is refused at the start (index.ts).
+ * `note` says what became of the file.
+ */
 export function outputFault(thrown: unknown, file: string, note = ''): KeymillError {
   if (thrown instanceof KeymillError) return thrown;
   const cause = asError(thrown);
@@ -17,7 +21,7 @@ export function outputFault(thrown: unknown, file: string, note = ''): KeymillEr
   const tail = note === '' ? '' : `; ${note}`;
   if (NO_ROOM.has(code)) return new KeymillError('OUTPUT_FULL', `no room for ${file} (${code})${tail}`, options);
   if (NOT_POSSIBLE.has(code))
-    return new KeymillError('OUTPUT_UNWRITABLE', `${file} cannot be written (${cause.message})${tail}`, options);
+    return new KeymillError('OUTPUT_UNWRITABLE', `${file} cannot be written (${cause.message})${tail}`, { ...options, class: 'transient' });
   return new KeymillError('IO_FAILED', `writing ${file} failed (${cause.message})${tail}`, options);
 }
 

@@ -1,8 +1,12 @@
 /** The `file` I/O actor: NDJSON, CSV and JSON arrays in files and folders; `-` is stdin and stdout. */
+import { constants } from 'node:fs';
+import { access, mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { IoSpec } from '../../runtime/io/contract.ts';
 import { clientOf, type FileClient, keyOf } from './contract.ts';
 import { checkOptions, type FileOptionsInput, parseOptions } from './options.ts';
-import { placeOf } from './place.ts';
+import { outputFault } from './faults.ts';
+import { type Place, placeOf } from './place.ts';
 import { FileResource } from './sink.ts';
 
 export type { FileClient, FileOp, FileRead, Format } from './contract.ts';
@@ -21,8 +25,22 @@ export function file(options: FileOptionsInput): IoSpec<FileClient> {
     key: keyOf,
     async open(given, context) {
       const parsed = parseOptions(given, `io.${context.name}`);
-      return new FileResource(await placeOf(parsed.url), parsed, context);
+      const place = await placeOf(parsed.url);
+      if (!context.reads) await makeWritable(place);
+      return new FileResource(place, parsed, context);
     },
     client: clientOf,
   };
+}
+
+/** An output that cannot be written must stop the start, not the first message. Throws OUTPUT_UNWRITABLE. */
+async function makeWritable(place: Place): Promise<void> {
+  if (place.kind === 'stdio') return;
+  const folder = place.kind === 'folder' ? place.path : dirname(place.path);
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw outputFault(error, folder);
+  }
 }

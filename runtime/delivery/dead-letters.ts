@@ -29,6 +29,7 @@ export interface DeadLetterClient {
 export function deadLetters(): IoSpec<DeadLetterClient> {
   return {
     kind: 'dead-letters',
+    policy: {}, // who writes here retries for ever
     options: {},
     check: () => [],
     key: () => 'dead-letters',

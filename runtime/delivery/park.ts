@@ -18,6 +18,7 @@ type ParkOp =
 export function park(): IoSpec<ParkStore> {
   return {
     kind: 'park',
+    policy: {}, // who writes here retries for ever
     options: {},
     check: () => [],
     key: () => 'park',

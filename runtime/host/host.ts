@@ -50,6 +50,8 @@ export interface HostPlan {
   readonly options: RuntimeOptions;
   readonly homes: Int32Array;
   readonly ledger: Int32Array;
+  /** Shared words the supervisor watches, see supervisor/threads.ts. */
+  readonly gauges: Int32Array;
   readonly suspects: readonly Suspect[];
   readonly quarantined: readonly number[];
   /** Index of the actor that stores dead letters. */
@@ -100,6 +102,7 @@ export class Host implements ContextHost {
       const here = actor.slot === null ? plan.kind === 'host' : actor.slot === plan.slot;
       this.cells.push(here ? new Cell(index, actor.name, actor.definition, actor.options, plan.options, actor.slot !== null) : null);
     });
+    for (const { count } of plan.suspects) Atomics.add(plan.gauges, 1, count);
     for (const suspect of plan.suspects) this.cells[suspect.actor]?.suspects.set(suspect.hash, suspect.count);
     const ledger = new Ledger(plan.ledger);
     const quarantined = new Set(plan.quarantined);
@@ -109,6 +112,7 @@ export class Host implements ContextHost {
       cells: this.cells,
       ledger,
       deliver: (cell, mailbox, items, trigger, alone) => {
+        if (alone) Atomics.sub(plan.gauges, 1, 1);
         this.#maybeFree(cell, mailbox);
         this.delivery.start(cell, mailbox, items, trigger, alone);
       },

@@ -4,6 +4,7 @@
  * one bulk insert. Its source half feeds the topology; its sink half is its asks.
  */
 import type { Environment } from '../environment.ts';
+import type { PolicyOptionsInput } from '../policies/options.ts';
 import type { Key, Log, MaybePromise, SourceHalf } from '../topology/define.ts';
 
 export interface IoContext {
@@ -13,6 +14,8 @@ export interface IoContext {
   readonly dataDir: string;
   /** True at the first opening in this process, false after its thread was replaced: truncate, announce, … only then. */
   readonly first: boolean;
+  /** A source of the topology reads from it. What none reads from is an output. */
+  readonly reads: boolean;
   readonly environment: Environment;
   readonly log: Log;
 }
@@ -25,6 +28,8 @@ export interface IoResource {
   handleBatch(asks: readonly unknown[], signal: AbortSignal): MaybePromise<readonly IoReply[]>;
   /** The source half, with what `read` of the source entry said; called once for each source that names this I/O actor. */
   source?(read: Record<string, unknown>): SourceHalf;
+  /** A cheap call that succeeds when the dependency is well again: what an open breaker tries (rule 5). */
+  probe?(): Promise<void>;
   /** Flushes and lets go of everything. */
   close(): MaybePromise<void>;
 }
@@ -32,6 +37,8 @@ export interface IoResource {
 /** What a driver's factory (`file({ … })`, `redis({ … })`) returns and a topology holds under `io`. */
 export interface IoSpec<C = unknown> {
   readonly kind: string;
+  /** Retry, breaker, time-out and bulkhead around `handleBatch`; what is left out is off. Default: DEFAULT_IO_POLICY. */
+  readonly policy?: PolicyOptionsInput;
   /** Plain options; `--set io.NAME.url=…` changes them before `open`. */
   readonly options: Record<string, unknown>;
   /** Checks the options and says what is wrong with path and range. Called in the main thread by `check` and `start`. */
@@ -43,3 +50,6 @@ export interface IoSpec<C = unknown> {
   /** The typed face of the I/O actor that `ctx.io(name)` gives; `ask` resolves with the value of the reply. */
   client(ask: (op: unknown) => Promise<unknown>): C;
 }
+
+/** Three tries within about a second, 30 s each, and the seed's breaker (5 failures, 1 min, 2 successes). */
+export const DEFAULT_IO_POLICY: PolicyOptionsInput = { retry: { attempts: 3 }, timeoutMs: 30_000, breaker: {} };

@@ -34,8 +34,11 @@ type Columns = [
   groups: Group[],
   hashesAndSizes: Uint32Array,
   keys: Key[],
-  extras: [index: number, extras: Extras][] | 0,
+  extras: PackedExtras[] | 0,
 ];
+
+/** Extras as an array: the column packer writes no records, and what reads it takes plain maps for Maps. */
+type PackedExtras = [index: number, priority: number, deadline: number, chain: readonly string[] | null, ask: boolean, attempt: number, trace: string | null];
 
 const columnPackr = new Packr({ useRecords: false, moreTypes: true, useBigIntExtension: true });
 const viewing = new Unpackr({ ...CODEC });
@@ -68,7 +71,7 @@ export class FrameWriter {
   #keys: Key[] = [];
   #seqs: number[] | null = null;
   #firstSeq = 0;
-  #extras: [number, Extras][] = [];
+  #extras: PackedExtras[] = [];
   count = 0;
 
   get bytes(): number {
@@ -123,7 +126,8 @@ export class FrameWriter {
       for (let i = 0; i < this.count; i++) this.#seqs.push(this.#firstSeq + i);
       this.#seqs.push(seq);
     }
-    if (message.extras !== null) this.#extras.push([this.count, message.extras]);
+    const { extras } = message;
+    if (extras !== null) this.#extras.push([this.count, extras.priority, extras.deadline, extras.chain, extras.ask, extras.attempt, extras.trace]);
     this.count++;
     return size;
   }
@@ -217,7 +221,7 @@ export function readFrame(bytes: Uint8Array): Frame {
     hashesAndSizes: columns[6],
     keys: columns[7],
     bodies,
-    extras: columns[8] === 0 ? [] : columns[8],
+    extras: columns[8] === 0 ? [] : columns[8].map(([index, priority, deadline, chain, ask, attempt, trace]) => [index, { priority, deadline, chain, ask, attempt, trace }]),
   };
 }
 

@@ -14,7 +14,7 @@ import { DEAD_LETTERS, type Overrides, type Plan } from '../topology/plan.ts';
 import { Moves } from './moves.ts';
 import { type KillReason, Slot } from './slot.ts';
 import { Blame } from './suspects.ts';
-import { type Boot, type Death, GAUGE_BEAT, type Threads } from './threads.ts';
+import { type Boot, type Death, GAUGE_BEAT, GAUGES, type Threads } from './threads.ts';
 
 export interface SupervisorPlan {
   readonly plan: Plan;
@@ -91,6 +91,7 @@ export class Supervisor {
         options: plan.options,
         homes: this.homes.words,
         ledger: Ledger.create(1),
+        gauges: new Int32Array(GAUGES),
         suspects: [],
         quarantined: [],
         deadLetters: plan.actors.findIndex(actor => actor.name === DEAD_LETTERS),

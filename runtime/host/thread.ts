@@ -1,0 +1,232 @@
+/**
+ * One thread of a topology, host or I/O: its Host, and for I/O threads the resources and sources. Independent of how
+ * threads are made, so that the simulation runs it as it is; entry.ts runs it in a worker.
+ */
+import type { Environment, Timer } from '../environment.ts';
+import { asError, KeymillError, toWire } from '../errors.ts';
+import type { ThreadSnapshot } from '../observe/stats.ts';
+import type { Log } from '../topology/define.ts';
+import { DEAD_LETTERS, PARK, type Plan, type PlannedSource } from '../topology/plan.ts';
+import type { Command, Report } from './control.ts';
+import { type ActorPlan, Host } from './host.ts';
+import { IoActor } from './io-actor.ts';
+import type { ParkStore } from './parking.ts';
+import { SourceRunner } from './source-runner.ts';
+import { userSource } from './user-source.ts';
+
+/** What a thread is told at its start, see supervisor/threads.ts. */
+export interface ThreadBoot {
+  readonly slot: number;
+  readonly incarnation: number;
+  readonly kind: 'host' | 'io';
+  readonly dataDir: string;
+  readonly homes: Int32Array;
+  readonly ledger: Int32Array;
+  readonly gauges: Int32Array;
+  readonly positions: Float64Array;
+  readonly finished: readonly string[];
+  readonly suspects: readonly { actor: number; hash: number; count: number }[];
+  readonly quarantined: readonly number[];
+  readonly firstIoSlot: number;
+  readonly first: boolean;
+}
+
+/** What only a real thread can do. */
+export interface ThreadPowers {
+  readonly threadId: number;
+  /** Process figures of this thread for its snapshot. */
+  measure(): Pick<ThreadSnapshot, 'heapUsed' | 'heapLimit' | 'loopUtilization' | 'cpuSeconds' | 'gcScavenges' | 'gcMarkSweeps'>;
+  /** Stands still. */
+  stall(ms: number): void;
+  /** Leaves the thread, after it reported `closed`. */
+  exit(): void;
+}
+
+export class Thread {
+  readonly host: Host;
+  readonly #boot: ThreadBoot;
+  readonly #plan: Plan;
+  readonly #environment: Environment;
+  readonly #report: (report: Report) => void;
+  readonly #powers: ThreadPowers;
+  readonly #ios: IoActor[] = [];
+  readonly #runners: SourceRunner[] = [];
+  #beats: Timer | null = null;
+  #beat = 0;
+  #stopping = false;
+
+  constructor(boot: ThreadBoot, plan: Plan, environment: Environment, report: (report: Report) => void, powers: ThreadPowers) {
+    this.#boot = boot;
+    this.#plan = plan;
+    this.#environment = environment;
+    this.#report = report;
+    this.#powers = powers;
+    const actors: ActorPlan[] = plan.actors.map(actor => {
+      const slot = actor.io ? boot.firstIoSlot + actor.io.thread : null;
+      let { definition } = actor;
+      if (actor.io && slot === boot.slot) {
+        const name = actor.name.slice(3);
+        const io = new IoActor(
+          name,
+          actor.io.spec,
+          { name, dataDir: boot.dataDir, first: boot.first, reads: plan.sources.some(source => 'io' in source.from && source.from.io === name), environment, log: this.#logOf(actor.name) },
+          open => report({ type: 'breaker', io: actor.name, open }),
+        );
+        this.#ios.push(io);
+        definition = io.definition;
+      }
+      return { name: actor.name, definition, options: actor.options, slot, io: actor.io?.spec ?? null };
+    });
+    const parkAt = actors.findIndex(actor => actor.name === PARK);
+    const store: ParkStore | null = parkAt < 0 ? null : (actors[parkAt]!.io!.client(op => this.host.askIo(parkAt, op, null)) as ParkStore);
+    this.host = new Host(
+      {
+        slot: boot.slot,
+        incarnation: boot.incarnation,
+        kind: boot.kind,
+        actors,
+        options: plan.options,
+        homes: boot.homes,
+        ledger: boot.ledger,
+        gauges: boot.gauges,
+        suspects: boot.suspects,
+        quarantined: boot.quarantined,
+        deadLetters: actors.findIndex(actor => actor.name === DEAD_LETTERS),
+      },
+      environment,
+      report,
+      store,
+    );
+  }
+
+  /** Opens resources, runs init hooks, reports `ready`. */
+  async start(): Promise<void> {
+    this.#pulse();
+    this.#report({ type: 'booted', threadId: this.#powers.threadId });
+    try {
+      for (const io of this.#ios) await io.open(this.#environment);
+      await this.host.start();
+      if (!this.#stopping) this.#report({ type: 'ready' });
+    } catch (error) {
+      this.#report({ type: 'failed', error: toWire(asError(error)) });
+    }
+  }
+
+  command(command: Command): void {
+    switch (command.type) {
+      case 'start-sources':
+        return this.#startSources();
+      case 'stop-sources':
+        for (const runner of this.#runners) runner.stop();
+        return;
+      case 'pause-source':
+        this.#runners.find(runner => runner.name === command.source)?.pause(command.reason);
+        return;
+      case 'snapshot':
+        return this.#report({ type: 'snapshot', ticket: command.ticket, snapshot: this.#snapshot() });
+      case 'stall':
+        return this.#powers.stall(command.ms);
+      case 'close':
+        void this.#close();
+        return;
+      default:
+        this.host.command(command);
+    }
+  }
+
+  #startSources(): void {
+    this.#plan.sources.forEach((source, index) => {
+      if (this.#boot.firstIoSlot + source.thread !== this.#boot.slot || this.#boot.finished.includes(source.name) || this.#runners.some(runner => runner.name === source.name)) return;
+      this.#startSource(source, index);
+    });
+  }
+
+  #startSource(source: PlannedSource, index: number): void {
+    const log = this.#logOf(source.name);
+    let runner: SourceRunner;
+    const failed = (error: Error): void => this.#report({ type: 'source-failed', source: source.name, error: toWire(error) });
+    try {
+      const half =
+        'io' in source.from
+          ? this.#sourceOf(source.from.io, source.from.read)
+          : userSource(source.name, source.from.source.definition as never, source.options, this.#environment, log);
+      runner = new SourceRunner(
+        {
+          name: source.name,
+          half,
+          map: source.map,
+          targets: source.to.map(name => {
+            const at = this.host.directory.indexOf(name);
+            return { index: at, name, definition: this.host.plan.actors[at]!.definition };
+          }),
+          options: source.options,
+          from: this.#boot.positions[index]!,
+        },
+        {
+          environment: this.#environment,
+          sender: this.host.sender,
+          log,
+          bury: (letter, written) => this.host.bury(letter, written),
+          settledBelow: low => {
+            this.#boot.positions[index] = low;
+          },
+          ended: given => this.#report({ type: 'source-ended', source: source.name, given }),
+          finished: () => this.#report({ type: 'source-settled', source: source.name, snapshot: runner.snapshot() }),
+          failed,
+        },
+      );
+    } catch (error) {
+      return failed(asError(error));
+    }
+    this.#runners.push(runner);
+    runner.start();
+  }
+
+  #sourceOf(io: string, read: Record<string, unknown>): ReturnType<NonNullable<IoActor['resource']['source']>> {
+    const actor = this.#ios.find(one => one.name === io)!;
+    if (!actor.resource.source) throw new KeymillError('CONFIG_INVALID', `io.${io} cannot be read from`, { place: { source: io } });
+    return actor.resource.source(read);
+  }
+
+  /** Shows that the event loop turns, and how much must still run alone. */
+  #pulse(): void {
+    const every = Math.min(250, Math.max(10, this.#plan.options.stuckMs / 10));
+    Atomics.store(this.#boot.gauges, 0, ++this.#beat);
+    this.#beats = this.#environment.clock.after(every, () => {
+      const { heapUsed, heapLimit } = this.#powers.measure();
+      if (this.#beat % 4 === 0 && heapLimit > 0) this.#report({ type: 'heap', used: heapUsed, limit: heapLimit });
+      this.#pulse();
+    });
+  }
+
+  async #close(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    for (const runner of this.#runners) await runner.close().catch((error: unknown) => this.#logOf(runner.name).error({ err: toWire(error) }, 'the source did not close'));
+    await this.host.close();
+    for (const io of this.#ios) await io.close().catch((error: unknown) => this.#logOf(io.name).error({ err: toWire(error) }, 'the I/O actor did not close'));
+    this.#beats?.cancel();
+    this.host.dispose();
+    this.#report({ type: 'closed' });
+    this.#powers.exit();
+  }
+
+  #snapshot(): ThreadSnapshot {
+    return {
+      thread: this.#boot.slot,
+      kind: this.#boot.kind,
+      incarnation: this.#boot.incarnation,
+      actors: this.host.snapshotActors(),
+      sources: this.#runners.map(runner => runner.snapshot()),
+      lanes: this.host.sender.snapshots(),
+      policies: this.#ios.flatMap(io => io.policy?.snapshot() ?? []),
+      ...this.#powers.measure(),
+    };
+  }
+
+  #logOf(name: string): Log {
+    const write = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: Record<string, unknown>, text: string) => this.#report({ type: 'log', level, fields: { name, thread: this.#boot.slot, ...fields }, text });
+    return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+  }
+}
+

@@ -1,0 +1,44 @@
+/** keymill: keyed work on every core of one Node.js process. The public API; everything else is internal. */
+export type { DeadLetter } from './delivery/dead-letter.ts';
+export type { Clock, Environment, Timer } from './environment.ts';
+export { ClassifiedError, ERRORS, type ErrorClass, type ErrorCode, type ErrorPlace, isKeymillError, KeymillError } from './errors.ts';
+export type { KeyReport } from './host/inspect.ts';
+export type { IoContext, IoReply, IoResource, IoSpec } from './io/contract.ts';
+export { DEFAULT_IO_POLICY } from './io/contract.ts';
+export type { Summary } from './observe/summary.ts';
+export { type PolicyOptions, type PolicyOptionsInput, policySchema } from './policies/options.ts';
+export { createPolicy, type Policy } from './policies/policy.ts';
+export { type ActorHandle, type KeyHandle, Runtime, type StartOptions, type StopReport, start, VERSION } from './runtime.ts';
+export type { AskOptions, TellOptions } from './supervisor/tells.ts';
+export {
+  type Actor,
+  type ActorContext,
+  type ActorDefinition,
+  type ActorEntry,
+  type ActorRef,
+  type BatchContext,
+  type BatchTrigger,
+  type Context,
+  defineActor,
+  defineSource,
+  defineTopology,
+  type Key,
+  type Log,
+  type MaybePromise,
+  type MessageOf,
+  type Position,
+  type RecordMap,
+  type ReplyOf,
+  type SendOptions,
+  type Source,
+  type SourceContext,
+  type SourceDefinition,
+  type SourceEntry,
+  type SourceHalf,
+  type SourceRecord,
+  type SourceTraits,
+  type Topology,
+  type TopologyDefinition,
+} from './topology/define.ts';
+export type { ActorOptions, ActorOptionsInput, RuntimeOptions, RuntimeOptionsInput, SourceOptions, SourceOptionsInput } from './topology/options.ts';
+export { describe } from './errors.ts';
