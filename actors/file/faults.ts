@@ -8,6 +8,9 @@ const NOT_POSSIBLE = new Set(
   'EACCES EPERM ENOENT ENOTDIR EISDIR EROFS ELOOP ENAMETOOLONG ENXIO ETXTBSY EFBIG EPIPE EBADF EINVAL'.split(' '),
 );
 
+/** The other end of a pipe, or the descriptor itself: it will not come back. */
+const GONE = new Set(['EPIPE', 'EBADF']);
+
 /**
  * OUTPUT_FULL, OUTPUT_UNWRITABLE or IO_FAILED. All may heal, if only by an operator's hand, so messages wait and push
  * back rather than die; what is wrong from the start is refused at the start (index.ts).
@@ -21,7 +24,7 @@ export function outputFault(thrown: unknown, file: string, note = ''): KeymillEr
   const tail = note === '' ? '' : `; ${note}`;
   if (NO_ROOM.has(code)) return new KeymillError('OUTPUT_FULL', `no room for ${file} (${code})${tail}`, options);
   if (NOT_POSSIBLE.has(code))
-    return new KeymillError('OUTPUT_UNWRITABLE', `${file} cannot be written (${cause.message})${tail}`, { ...options, class: 'transient' });
+    return new KeymillError('OUTPUT_UNWRITABLE', `${file} cannot be written (${cause.message})${tail}`, { ...options, class: GONE.has(code) ? 'fatal' : 'transient' });
   return new KeymillError('IO_FAILED', `writing ${file} failed (${cause.message})${tail}`, options);
 }
 

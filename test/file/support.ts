@@ -40,6 +40,7 @@ export async function opened(
   const io: IoContext = {
     name: 'out',
     dataDir: '',
+    reads: true,
     first: context.first ?? true,
     environment: context.environment ?? systemEnvironment(),
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },

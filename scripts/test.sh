@@ -1,0 +1,6 @@
+#!/bin/sh
+# The whole test run from a bare clone; ends with `N passed, N failed, N skipped`. What was skipped is printed with its reason.
+set -eu
+cd "$(dirname "$0")/.."
+sh scripts/install.sh dev
+exec sh scripts/node.sh scripts/test.ts "$@"
