@@ -275,6 +275,7 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
       await this.#spool(report);
       report.error = supervisor.failure ?? new KeymillError('DRAIN_ABANDONED', `${report.unsettled} messages of sources and ${report.spooled + report.lost} tells were not settled within ${graceMs} ms (${report.spooled} spooled, ${report.lost} lost)`);
     }
+    this.#tells.close();
     this.#finalSummary = await this.summary();
     await supervisor.close(settled ? Math.max(5000, graceMs - (performance.now() - began)) : 2000);
     await this.#http?.close();

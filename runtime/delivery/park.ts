@@ -5,12 +5,13 @@
 import { join } from 'node:path';
 import type { Parked, ParkStore } from '../host/parking.ts';
 import type { IoContext, IoReply, IoResource, IoSpec } from '../io/contract.ts';
+import { formatId } from '../lanes/envelope.ts';
 import { packValue, unpackValue } from '../lanes/frame.ts';
 import type { Key } from '../topology/define.ts';
 import { AppendLog, keyFromJson, keyToJson, type LinePlace } from './append-log.ts';
 
 type ParkOp =
-  | { op: 'append'; message: Parked }
+  | { op: 'append'; messages: readonly Parked[] }
   | { op: 'take'; actor: string; key: Key; after: number; count: number }
   | { op: 'forget'; actor: string; key: Key; seq: number }
   | { op: 'keys' };
@@ -24,7 +25,7 @@ export function park(): IoSpec<ParkStore> {
     key: () => 'park',
     open: (_options, context) => ParkFile.open(context),
     client: ask => ({
-      append: async message => void (await ask({ op: 'append', message })),
+      append: async messages => (await ask({ op: 'append', messages })) as boolean[],
       take: async (actor, key, after, count) => (await ask({ op: 'take', actor, key, after, count })) as Awaited<ReturnType<ParkStore['take']>>,
       forget: async (actor, key, seq) => void (await ask({ op: 'forget', actor, key, seq })),
       keys: async () => (await ask({ op: 'keys' })) as Awaited<ReturnType<ParkStore['keys']>>,
@@ -36,7 +37,9 @@ interface ParkedKey {
   actor: string;
   key: Key;
   hash: number;
-  lines: Map<number, LinePlace>;
+  lines: Map<number, { place: LinePlace; id: string }>;
+  /** Ids of what is parked: a message parked again after a crash is one. */
+  ids: Set<string>;
 }
 
 class ParkFile implements IoResource {
@@ -58,13 +61,15 @@ class ParkFile implements IoResource {
       const stored = JSON.parse(line);
       if (stored.forget) {
         const parked = bySeq.get(stored.forget);
-        parked?.lines.delete(stored.forget);
+        if (parked) forget(parked, stored.forget);
         bySeq.delete(stored.forget);
-        if (parked?.lines.size === 0) keys.delete(nameOf(parked.actor, parked.key));
+        if (parked?.ids.size === 0) keys.delete(nameOf(parked.actor, parked.key));
         return;
       }
       const parked = entryOf(keys, stored.actor, keyFromJson(stored.key), stored.hash);
-      parked.lines.set(stored.seq, place);
+      const id = idOf(stored);
+      parked.lines.set(stored.seq, { place, id });
+      parked.ids.add(id);
       bySeq.set(stored.seq, parked);
       next = stored.seq + 1;
     });
@@ -76,20 +81,29 @@ class ParkFile implements IoResource {
     // One write for all lines of the drain; reads see what was written before them.
     const lines: string[] = [];
     const after: ((place: LinePlace) => void)[] = [];
+    const undo: (() => void)[] = [];
+    const news = new Map<ParkOp, boolean[]>();
     for (const ask of asks) {
       if (ask.op === 'append') {
-        const { message } = ask;
-        const seq = this.#next++;
-        const { body, key, ...rest } = message;
-        lines.push(JSON.stringify({ seq, ...rest, key: keyToJson(key), packed: Buffer.from(packValue(body)).toString('base64') }));
-        after.push(place => entryOf(this.#keys, message.actor, key, message.hash).lines.set(seq, place));
+        news.set(ask, ask.messages.map(message => {
+          const parked = entryOf(this.#keys, message.actor, message.key, message.hash);
+          const id = idOf(message);
+          if (parked.ids.has(id)) return false;
+          const seq = this.#next++;
+          const { body, key, ...rest } = message;
+          lines.push(JSON.stringify({ seq, ...rest, key: keyToJson(key), packed: Buffer.from(packValue(body)).toString('base64') }));
+          parked.ids.add(id); // at once: the same drain may hold it twice
+          undo.push(() => parked.ids.delete(id));
+          after.push(place => parked.lines.set(seq, { place, id }));
+          return true;
+        }));
       } else if (ask.op === 'forget') {
         lines.push(JSON.stringify({ forget: ask.seq }));
         after.push(() => {
           const name = nameOf(ask.actor, ask.key);
           const parked = this.#keys.get(name);
-          parked?.lines.delete(ask.seq);
-          if (parked?.lines.size === 0) this.#keys.delete(name);
+          if (parked) forget(parked, ask.seq);
+          if (parked?.ids.size === 0) this.#keys.delete(name);
         });
       }
     }
@@ -102,12 +116,13 @@ class ParkFile implements IoResource {
       if (this.#keys.size === 0 && this.#log.bytes > 0) await this.#log.clear();
     } catch (error) {
       failure = error;
+      for (const back of undo) back();
     }
     const replies: IoReply[] = [];
     for (const ask of asks) {
       if (ask.op === 'keys') replies.push({ value: [...this.#keys.values()].map(({ actor, key, hash, lines: { size } }) => ({ actor, key, hash, count: size })) });
       else if (ask.op === 'take') replies.push({ value: await this.#take(ask) });
-      else replies.push(failure === undefined ? { value: undefined } : { error: failure });
+      else replies.push(failure === undefined ? { value: news.get(ask) } : { error: failure });
     }
     return replies;
   }
@@ -118,7 +133,7 @@ class ParkFile implements IoResource {
 
   async #take(ask: Extract<ParkOp, { op: 'take' }>): Promise<{ seq: number; message: Parked }[]> {
     const taken: { seq: number; message: Parked }[] = [];
-    for (const [seq, place] of this.#keys.get(nameOf(ask.actor, ask.key))?.lines ?? []) {
+    for (const [seq, { place }] of this.#keys.get(nameOf(ask.actor, ask.key))?.lines ?? []) {
       if (seq <= ask.after) continue;
       const { packed, seq: _seq, key, ...rest } = JSON.parse(await this.#log.read(place));
       taken.push({ seq, message: { ...rest, key: keyFromJson(key), body: unpackValue(Buffer.from(packed, 'base64')) } });
@@ -128,10 +143,20 @@ class ParkFile implements IoResource {
   }
 }
 
+function forget(parked: ParkedKey, seq: number): void {
+  const line = parked.lines.get(seq);
+  parked.lines.delete(seq);
+  if (line) parked.ids.delete(line.id);
+}
+
+function idOf(message: Pick<Parked, 'source' | 'epoch' | 'position' | 'path'>): string {
+  return formatId(message.source, message.epoch, message.position, message.path);
+}
+
 function entryOf(keys: Map<string, ParkedKey>, actor: string, key: Key, hash: number): ParkedKey {
   const name = nameOf(actor, key);
   let entry = keys.get(name);
-  if (!entry) keys.set(name, (entry = { actor, key, hash, lines: new Map() }));
+  if (!entry) keys.set(name, (entry = { actor, key, hash, lines: new Map(), ids: new Set() }));
   return entry;
 }
 

@@ -83,7 +83,10 @@ export class Cell {
 
   forget(mailbox: Mailbox): void {
     if (mailbox === this.shared) return;
-    if (this.#partitions[mailbox.hash & this.#mask]?.delete(mailbox.key)) this.stats.residentKeys--;
+    const keys = this.#partitions[mailbox.hash & this.#mask];
+    if (keys?.get(mailbox.key) !== mailbox) return;
+    keys.delete(mailbox.key);
+    this.stats.residentKeys--;
   }
 
   *mailboxes(partition?: number): Iterable<Mailbox> {

@@ -271,7 +271,7 @@ export class Delivery {
     const isFree = unattributed || errorClass === 'transient' || errorClass === 'throttled';
     if (isFree) item.freeFailures++;
     else item.attempts++;
-    if (errorClass === 'fatal' || item.attempts >= retry.attempts) {
+    if (!unattributed && (errorClass === 'fatal' || item.attempts >= retry.attempts)) {
       if (errorClass !== 'fatal') environment.probe?.('retry.exhausted');
       mailbox.remove(item);
       cell.stats.depth--;

@@ -7,8 +7,8 @@ import type { DeadLetter } from '../delivery/dead-letter.ts';
 import type { Environment } from '../environment.ts';
 import { asError, KeymillError, toWire, type WireError } from '../errors.ts';
 import type { IoSpec } from '../io/contract.ts';
-import { carry } from '../lanes/carry.ts';
 import { DROPPABLE, type Envelope, type Extras, NO_EXTRAS, REPLAYABLE, TIMER } from '../lanes/envelope.ts';
+import { carryWithin } from '../lanes/frame.ts';
 import { Homes } from '../lanes/homes.ts';
 import { hashKey } from '../lanes/key-hash.ts';
 import { loopback } from '../lanes/loopback.ts';
@@ -132,7 +132,7 @@ export class Host implements ContextHost {
       recycle: slot => report({ type: 'recycle', reason: 'zombie', ledger: [slot] }),
     });
     this.#residents = new Residents(environment, this, (cell, mailbox) => this.#freed(cell, mailbox));
-    this.#parking = new Parking(this, parkStore, (cell, mailbox, item) => this.#put(cell, mailbox, item));
+    this.#parking = new Parking(this, parkStore, (cell, mailbox, item) => this.#put(cell, mailbox, item), mailbox => this.#rested(mailbox));
   }
 
   get slot(): number {
@@ -141,7 +141,7 @@ export class Host implements ContextHost {
 
   /** Runs the init hooks and makes ready. Rejects with what an init hook threw. */
   async start(): Promise<void> {
-    await this.#parking.start(this.#homes);
+    this.#parking.learn(this.#homes);
     for (const cell of this.cells) {
       if (!cell) continue;
       await cell.definition.init?.(actorContext(this, cell.name));
@@ -200,6 +200,7 @@ export class Host implements ContextHost {
       case 'peer-paused':
         return this.sender.peerPaused(command.slot, command.paused);
       case 'homes-changed':
+        this.#parking.learn(this.#homes);
         return this.sender.homesChanged();
       case 'release':
         return this.#release(command.partition);
@@ -277,6 +278,13 @@ export class Host implements ContextHost {
     const cell = this.cells[actor];
     if (!cell || (!cell.fixed && homesSeen !== this.#homes.version && this.#isStray(item, homesSeen))) {
       item.origin.settle(item.seq, BOUNCED);
+      return;
+    }
+    if (cell.options.onKeyFull === 'park' && !cell.fixed && !this.#parking.knows(item.hash & this.#homes.mask, this.#homes)) {
+      this.#parking.await(() => {
+        if (item.origin.alive || (item.flags & REPLAYABLE) === 0) this.#accept(item, actor, homesSeen);
+      });
+      this.#parking.learn(this.#homes);
       return;
     }
     const mailbox = cell.mailboxOf(item.key, item.hash);
@@ -368,9 +376,10 @@ export class Host implements ContextHost {
     if (releasing?.delete(mailbox)) {
       mailbox.standing = 'waiting';
       this.#bounceAll(cell, mailbox, partition);
-      if (releasing.size === 0) this.#released(partition);
+      this.#releasedIfResting(partition);
       return;
     }
+    if (cell.find(mailbox.key, mailbox.hash) !== mailbox) return; // it has left memory
     this.#maybeFree(cell, mailbox);
     this.scheduler.release(cell, mailbox);
   }
@@ -387,12 +396,23 @@ export class Host implements ContextHost {
         if (mailbox.standing === 'running') running.add(mailbox);
         else this.#bounceAll(cell, mailbox, partition);
     }
-    if (running.size === 0) this.#released(partition);
+    this.#releasedIfResting(partition);
+  }
+
+  #rested(mailbox: Mailbox): void {
+    this.#releasedIfResting(mailbox.hash & this.#homes.mask);
+  }
+
+  #releasedIfResting(partition: number): void {
+    if (this.#releasing.get(partition)?.size === 0 && this.#parking.isResting(partition, this.#homes.mask)) this.#released(partition);
   }
 
   #released(partition: number): void {
     this.environment.probe?.('move.released');
     this.#releasing.delete(partition);
+    this.#parking.release(partition, this.#homes.mask);
+    for (const cell of this.cells)
+      if (cell && !cell.fixed && cell.shared === null) for (const mailbox of [...cell.mailboxes(partition)]) this.#bounceAll(cell, mailbox, partition); // taken from the park meanwhile
     this.flush(); // what was bounced and settled must be on its way before the supervisor opens the new home
     this.#report({ type: 'released', partition });
   }
@@ -425,8 +445,7 @@ export class Host implements ContextHost {
     if (cell.options.sends && !cell.options.sends.includes(target.name)) throw new KeymillError('CONFIG_INVALID', `${cell.name} sends to ${target.name}, which its option \`sends\` does not list`, { place: { actor: cell.name } });
     if (batch.sends.length >= cell.options.maxSends) throw new KeymillError('SEND_TOO_MANY', `a batch of ${cell.name} sent more than ${cell.options.maxSends} messages`, { place: { actor: cell.name } });
     const key = checkKey(target.definition.key(message), target.name);
-    const { value, bytes } = carry(message);
-    if (bytes > target.options.maxMessageBytes) throw new KeymillError('MESSAGE_TOO_LARGE', `about ${bytes} bytes for ${target.name}, its maxMessageBytes is ${target.options.maxMessageBytes}`, { place: { actor: target.name } });
+    const value = carryWithin(message, target.options.maxMessageBytes);
     this.#edge(cell.name, target.name);
     batch.sends.push({ parent, message: this.#childOf(parent, index, key, value, options, null) });
   }

@@ -55,7 +55,6 @@ export class Residents {
     cell.stats.passivated++;
     this.dismiss(cell, mailbox, () => {
       if (mailbox.count === 0) cell.forget(mailbox);
-      else mailbox.standing = 'waiting';
       this.#freed(cell, mailbox);
       after?.();
     });

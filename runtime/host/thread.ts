@@ -149,7 +149,9 @@ export class Thread {
       const half =
         'io' in source.from
           ? this.#sourceOf(source.from.io, source.from.read)
-          : userSource(source.name, source.from.source.definition as never, source.options, this.#environment, log);
+          : 'half' in source.from
+            ? source.from.half()
+            : userSource(source.name, source.from.source.definition as never, source.options, this.#environment, log);
       runner = new SourceRunner(
         {
           name: source.name,

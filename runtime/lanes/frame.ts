@@ -253,6 +253,19 @@ export function packValue(value: unknown): Uint8Array {
   }
 }
 
+/**
+ * A deep copy of a body that waits before it is packed. Throws MESSAGE_NOT_CARRIABLE, and MESSAGE_TOO_LARGE when it would
+ * take more than `maxBytes` in a frame of its own, so that packing it later cannot fail.
+ */
+export function carryWithin(body: unknown, maxBytes: number): unknown {
+  const { value, bytes } = carry(body);
+  if (bytes * 4 > maxBytes) {
+    const size = packValue(value).length;
+    if (size > maxBytes) throw new KeymillError('MESSAGE_TOO_LARGE', `${size} bytes, maxMessageBytes is ${maxBytes}`);
+  }
+  return value;
+}
+
 export function unpackValue(bytes: Uint8Array): unknown {
   return viewing.unpack(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
 }

@@ -42,6 +42,11 @@ export class Lane {
     this.#environment = environment;
   }
 
+  /** Messages that are not settled, those of the open frame included. */
+  get unsettled(): number {
+    return this.outbox.messages + this.#writer.count;
+  }
+
   get isOpen(): boolean {
     return this.#port !== null;
   }

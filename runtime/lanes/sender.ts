@@ -12,8 +12,7 @@ import { KeymillError } from '../errors.ts';
 import type { LaneSnapshot } from '../observe/stats.ts';
 import type { Key } from '../topology/define.ts';
 import type { Envelope } from './envelope.ts';
-import { carry } from './carry.ts';
-import { eachEnvelope, type Sending, unpackValue } from './frame.ts';
+import { carryWithin, eachEnvelope, type Sending, unpackValue } from './frame.ts';
 import { HELD, type Homes } from './homes.ts';
 import { Lane } from './lane.ts';
 import type { OutFrame } from './outbox.ts';
@@ -155,7 +154,7 @@ export class Sender {
   /** Unsettled messages over all lanes. */
   get unsettled(): number {
     let sum = 0;
-    for (const lane of this.#lanes.values()) sum += lane.outbox.messages;
+    for (const lane of this.#lanes.values()) sum += lane.unsettled;
     for (const move of this.#moves.values()) sum += move.bounced.length;
     return sum;
   }
@@ -208,7 +207,7 @@ export class Sender {
     if (known) return known;
     const home = this.#homes.homeOf(partition);
     const last = this.#lastSlot[partition]!;
-    if (home === last) return null;
+    if (home === last && home !== HELD) return null;
     if (home !== HELD && last === HELD) {
       this.#lastSlot[partition] = home;
       return null;
@@ -270,9 +269,7 @@ export class Sender {
   #snapshot(message: Envelope): Envelope {
     const target = this.#targets[message.actor]!;
     try {
-      const { value, bytes } = carry(message.body);
-      if (bytes > target.maxMessageBytes) throw new KeymillError('MESSAGE_TOO_LARGE', `about ${bytes} bytes, maxMessageBytes is ${target.maxMessageBytes}`);
-      return { ...message, body: value };
+      return { ...message, body: carryWithin(message.body, target.maxMessageBytes) };
     } catch (error) {
       throw placed(error, target.name, message);
     }

@@ -73,7 +73,7 @@ export class PiscinaThreads implements Threads {
         // Without its `booted` the worker cannot be watched: it never ran our code.
         if (!worker) {
           setImmediate(() => end(1));
-          if (!asked) report({ type: 'failed', error: { name: 'Error', message: asError(error).message } });
+          if (!asked && !this.#closing) report({ type: 'failed', error: { name: 'Error', message: asError(error).message } });
         }
       },
     );

@@ -2,7 +2,7 @@
  * The supervisor: starts the threads, connects their lanes on first use, watches them, replaces the dead, and drains.
  * It runs in the main thread beside the main host (the sending half for tells and asks) and relays no message.
  */
-import type { Environment } from '../environment.ts';
+import type { Environment, Timer } from '../environment.ts';
 import { KeymillError, fromWire, toWire } from '../errors.ts';
 import type { Command, KeyAction, Report } from '../host/control.ts';
 import { Host } from '../host/host.ts';
@@ -69,6 +69,7 @@ export class Supervisor {
   readonly #openBreakers = new Set<string>();
   failure: Error | null = null;
   #waiters: (() => void)[] = [];
+  #watching: Timer | null = null;
 
   constructor(config: SupervisorPlan, environment: Environment, threads: Threads, events: SupervisorEvents) {
     this.#config = config;
@@ -344,7 +345,7 @@ export class Supervisor {
   /** Finds threads whose event loop stands still (D5), and starts that never end. */
   #watch(): void {
     const { stuckMs } = this.#config.plan.options;
-    this.#environment.clock.after(Math.max(10, stuckMs / 4), () => {
+    this.#watching = this.#environment.clock.after(Math.max(10, stuckMs / 4), () => {
       if (this.phase === 'closed') return;
       const now = this.#environment.clock.now();
       for (const slot of this.slots) {
@@ -445,14 +446,15 @@ export class Supervisor {
 
   /** Hosts close (onPassivate, close hooks), then I/O threads, which they may still need. */
   async close(ms: number): Promise<void> {
-    const alive = (kind: 'host' | 'io'): Slot[] => this.slots.filter(slot => slot?.kind === kind && slot.isReachable);
-    // A host that is being replaced has no state worth a hook.
     for (const kind of ['host', 'io'] as const) {
       if (kind === 'io') this.phase = 'closing';
-      for (const slot of alive(kind)) this.#tell(slot, { type: 'close' });
-      await this.#until(() => alive(kind).length === 0, ms);
+      // A thread that is being replaced has no state worth a hook, and one that comes only now is not waited for.
+      const told = this.slots.filter(slot => slot?.kind === kind && slot.isReachable).map(slot => ({ slot, incarnation: slot.incarnation }));
+      for (const { slot } of told) this.#tell(slot, { type: 'close' });
+      await this.#until(() => told.every(({ slot, incarnation }) => !slot.isReachable || slot.incarnation !== incarnation), ms);
     }
     this.phase = 'closed';
+    this.#watching?.cancel();
     this.main.dispose();
     await this.#threads.close();
   }

@@ -34,6 +34,8 @@ export class Tells implements Owner {
   readonly #epoch: number;
   readonly #settling = new Map<number, { resolve: () => void; reject: (error: Error) => void; actor: string }>();
   readonly #remembered = new Map<string, Promise<void>>();
+  /** Refuses what waits for room. */
+  readonly #waiting = new Set<(error: Error) => void>();
   #position = 0;
   open = false;
   counts = { given: 0, done: 0, dead: 0, dropped: 0 };
@@ -68,6 +70,14 @@ export class Tells implements Owner {
     reply.catch(() => undefined); // the caller gets it below, or why it could not be asked
     await this.#accept(envelope, this.#host.asks, token, options);
     return reply;
+  }
+
+  /** Rejects what still waits for room or to be settled, at the end of the runtime. */
+  close(): void {
+    this.open = false;
+    for (const refuse of [...this.#waiting]) refuse(new KeymillError('RUNTIME_STOPPED', 'the runtime stopped before there was room for the message'));
+    for (const { reject, actor } of this.#settling.values()) reject(new KeymillError('RUNTIME_STOPPED', `the runtime stopped before the message for ${actor} was settled`));
+    this.#settling.clear();
   }
 
   settled(token: number, outcome: Outcome): void {
@@ -116,6 +126,7 @@ export class Tells implements Owner {
       const timer = this.#environment.clock.after(waitMs, () => stop(new KeymillError('MAILBOX_FULL', `no room for a message to ${this.#nameOf(envelope)} within ${waitMs} ms`, { place: { actor: this.#nameOf(envelope) } })));
       const done = (): void => {
         timer.cancel();
+        this.#waiting.delete(stop);
         options.signal?.removeEventListener('abort', aborted);
       };
       accept = () => {
@@ -123,6 +134,7 @@ export class Tells implements Owner {
         resolve();
       };
       refuse = stop;
+      this.#waiting.add(stop);
       if (options.signal?.aborted) return aborted();
       options.signal?.addEventListener('abort', aborted, { once: true });
     });

@@ -8,7 +8,7 @@ import { deadLetters } from '../delivery/dead-letters.ts';
 import { park } from '../delivery/park.ts';
 import { asError, describe, KeymillError } from '../errors.ts';
 import type { IoSpec } from '../io/contract.ts';
-import type { Actor, ActorEntry, AnyDefinition, RecordMap, Source, SourceEntry, Topology, TopologyDefinition, Use } from './define.ts';
+import type { Actor, ActorEntry, AnyDefinition, RecordMap, Source, SourceEntry, SourceHalf, Topology, TopologyDefinition, Use } from './define.ts';
 import { type ActorOptions, actorSchema, PRESETS, type RuntimeOptions, runtimeSchema, type SourceOptions, sourceSchema } from './options.ts';
 
 export interface PlannedActor {
@@ -24,8 +24,8 @@ export interface PlannedSource {
   readonly to: readonly string[];
   readonly options: SourceOptions;
   readonly map: RecordMap | null;
-  /** Its I/O actor and what `read` says, or a source of the user's own. */
-  readonly from: { readonly io: string; readonly read: Record<string, unknown> } | { readonly source: Source };
+  /** Its I/O actor and what `read` says, a source of the user's own, or (in a simulation) a source half as it is. */
+  readonly from: { readonly io: string; readonly read: Record<string, unknown> } | { readonly source: Source } | { readonly half: () => SourceHalf };
   readonly thread: number;
 }
 

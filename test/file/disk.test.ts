@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, type TestContext, test } from 'vitest';
-import { append, DONE, errorOf, opened, tempFolder, write } from './support.ts';
+import { append, DONE, errorOf, opened, tempFolder, thrownBy, write } from './support.ts';
 
 /** Mounts a tmpfs on a folder of its own for this test, or skips the test and says why. */
 async function mounted(context: TestContext, options: string): Promise<string> {
@@ -55,10 +55,19 @@ test('a torn end that finds no room aside stays where it is', async context => {
   expect(existsSync(join(folder, 'a.ndjson.torn-1'))).toBe(false);
 });
 
-test('a read-only file system is OUTPUT_UNWRITABLE', async context => {
+test('a read-only file system is OUTPUT_UNWRITABLE and may heal', async context => {
   const folder = await mounted(context, 'size=64k,ro');
   const { ask } = await opened({ url: folder });
-  expect(errorOf((await ask(append('a.ndjson', 1)))[0])).toMatchObject({ code: 'OUTPUT_UNWRITABLE', class: 'fatal' });
+  const [refused] = await ask(append('a.ndjson', 1));
+  expect(errorOf(refused)).toMatchObject({ code: 'OUTPUT_UNWRITABLE', class: 'transient' });
+  execFileSync('mount', ['-o', 'remount,rw', folder]);
+  expect(await ask(append('a.ndjson', 1))).toEqual([DONE]);
+});
+
+test('an output on a read-only file system is refused at opening', async context => {
+  const folder = await mounted(context, 'size=64k,ro');
+  for (const url of [folder, join(folder, 'a.ndjson'), join(folder, 'new/folder')])
+    expect(await thrownBy(() => opened({ url }, { reads: false }))).toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
 });
 
 test('a device that is full is OUTPUT_FULL and cannot be cut back', async context => {

@@ -24,7 +24,14 @@ async function run(): Promise<void> {
   const log = { debug: say, info: say, warn: say, error: say };
   const spec = file({ url: '-', ...options });
   const environment = systemEnvironment();
-  const resource = await spec.open(spec.options, { name: 'std', dataDir: '', first: true, reads: false, environment, log });
+  const resource = await spec.open(spec.options, {
+    name: 'std',
+    dataDir: '',
+    first: true,
+    reads: false,
+    environment,
+    log,
+  });
   const abort = new AbortController();
   const half = resource.source!({});
   let last = -1;

@@ -28,10 +28,13 @@ export interface Opened {
   ask(...asks: unknown[]): Promise<readonly IoReply[]>;
 }
 
-/** Opens `file(options)` as an I/O thread would, until the test ends; `first: false` is an opening after the thread was replaced. */
+/**
+ * Opens `file(options)` as an I/O thread would, until the test ends; `first: false` is an opening after the thread was
+ * replaced, `reads: false` one that no source reads from.
+ */
 export async function opened(
   options: FileOptionsInput,
-  context: { first?: boolean; environment?: Environment } = {},
+  context: { first?: boolean; reads?: boolean; environment?: Environment } = {},
 ): Promise<Opened> {
   const logged: Logged[] = [];
   const at = (level: string) => (fields: Record<string, unknown>, text: string) => {
@@ -40,7 +43,7 @@ export async function opened(
   const io: IoContext = {
     name: 'out',
     dataDir: '',
-    reads: true,
+    reads: context.reads ?? true,
     first: context.first ?? true,
     environment: context.environment ?? systemEnvironment(),
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },

@@ -1,0 +1,189 @@
+/**
+ * The oracle: sees every call of a handler, every settlement and every death from outside the engine, and says which
+ * promise was broken. Nothing here asks the engine what it thinks it did.
+ */
+import type { Message } from './message.ts';
+
+interface Record {
+  message: Message;
+  /** A root message whose sender was told that it is accepted. */
+  accepted: boolean;
+  /** A child: the threads in which a call of its parent succeeded, which sends it. */
+  sentBy: { alive: boolean }[];
+  begun: number;
+  /** Handler calls in flight, by the thread they run in. */
+  running: { alive: boolean } | null;
+  succeeded: boolean;
+  dead: string | null;
+  dropped: boolean;
+  parked: boolean;
+  /** Some call of it, or of a batch it was in, failed or timed out. */
+  failed: boolean;
+  /** Its sender learned the outcome. */
+  settled: boolean;
+  /** Deaths of its thread while it was the only one that ran there. */
+  deathsAlone: number;
+  /** Given by a sender that died and could not give it again. */
+  forsaken: boolean;
+}
+
+export class Violation extends Error {
+  override readonly name = 'Violation';
+}
+
+export class Judge {
+  readonly #mortal: (message: Message) => boolean;
+
+  /** `mortal`: messages whose script may kill them. While such a one's dead letter is being written, its key goes on. */
+  constructor(mortal: (message: Message) => boolean) {
+    this.#mortal = mortal;
+  }
+
+  readonly records = new Map<string, Record>();
+  readonly #streams = new Map<string, Record[]>();
+  /** Threads that died, for whatever reason. */
+  deaths = 0;
+  moves = 0;
+  repeats = 0;
+  readonly trace: string[] = [];
+
+  /** The first promise that was broken: also when a handler, and so the engine, caught it. */
+  violation: Violation | null = null;
+
+  #broken(text: string): Violation {
+    const violation = new Violation(text);
+    this.violation ??= violation;
+    return violation;
+  }
+
+  note(text: string): void {
+    this.trace.push(text);
+    if (this.trace.length > 20_000) this.trace.shift();
+  }
+
+  add(message: Message): void {
+    const record: Record = { message, accepted: false, sentBy: [], begun: 0, running: null, succeeded: false, dead: null, dropped: false, parked: false, failed: false, settled: false, deathsAlone: 0, forsaken: false };
+    this.records.set(message.id, record);
+    const stream = `${message.stream}>${message.actor}/${message.key}`;
+    const order = this.#streams.get(stream) ?? [];
+    this.#streams.set(stream, order);
+    order.push(record);
+    order.sort((a, b) => a.message.n - b.message.n);
+    for (const child of message.children) this.add(child);
+  }
+
+  of(id: string): Record {
+    const record = this.records.get(id);
+    if (!record) throw this.#broken(`a message that nobody gave: ${id}`);
+    return record;
+  }
+
+  accepted(id: string): void {
+    this.of(id).accepted = true;
+  }
+
+  /** A handler call begins with these messages. Returns the number of this call for the first of them. */
+  begin(ids: readonly string[], node: { alive: boolean; name: string }): void {
+    this.note(`${node.name} begins ${ids.join(' ')}`);
+    const batch = new Set(ids);
+    for (const id of ids) {
+      const record = this.of(id);
+      const { message } = record;
+      if (!record.accepted && record.sentBy.length === 0) throw this.#broken(`${id} is handled, though its sender has not sent it`);
+      if (record.dead !== null && this.deaths === 0) throw this.#broken(`${id} is handled again after its dead letter was written`);
+      if (record.dropped && this.deaths === 0) throw this.#broken(`${id} is handled though it was dropped`);
+      if (record.settled && !record.parked) throw this.#broken(`${id} is handled again after its sender learned that it is settled`);
+      for (const other of this.#streams.get(`${message.stream}>${message.actor}/${message.key}`)!) {
+        if (other === record) break;
+        if (record.begun === 0 && this.#isOnItsWay(other) && !other.forsaken && !batch.has(other.message.id)) throw this.#broken(`order: ${id} is handled before ${other.message.id} is over`);
+      }
+      for (const other of this.#ofKey(message)) if (other.running?.alive && !batch.has(other.message.id)) throw this.#broken(`two handlers of one key at once: ${other.message.id} still runs, ${id} begins ${JSON.stringify(other.message)}`);
+      if (record.running?.alive) throw this.#broken(`${id} is handled twice at once`);
+      if (record.begun > 0) {
+        this.repeats++;
+        if (!record.failed && this.deaths === 0) throw this.#broken(`${id} is handled again without a failure, time-out or death`);
+      }
+      record.begun++;
+      record.running = node;
+    }
+  }
+
+  succeeded(ids: readonly string[], node: { alive: boolean }): void {
+    this.note(`  succeeded ${ids.join(' ')}`);
+    for (const id of ids) {
+      const record = this.of(id);
+      record.running = null;
+      record.succeeded = true;
+      for (const child of record.message.children) this.of(child.id).sentBy.push(node);
+    }
+  }
+
+  /** The call ended without success for these; `own`: it was their own failure, or nobody knows whose. */
+  failed(ids: readonly string[]): void {
+    this.note(`  failed ${ids.join(' ')}`);
+    for (const id of ids) {
+      const record = this.of(id);
+      record.running = null;
+      record.failed = true;
+    }
+  }
+
+  /** A thread is about to die. */
+  died(node: { alive: boolean }): void {
+    const there = [...this.records.values()].filter(record => record.running === node);
+    if (there.length === 1) there[0]!.deathsAlone++;
+  }
+
+  dead(id: string, code: string): void {
+    const record = this.of(id);
+    record.dead ??= code;
+  }
+
+  /** The sender of a root message was told its outcome. */
+  settled(id: string, outcome: 'done' | 'dropped'): void {
+    const record = this.of(id);
+    if (outcome === 'dropped') {
+      if (record.begun > 0 && this.deaths === 0) throw this.#broken(`${id} was dropped after it had been started`);
+      record.dropped = true;
+    } else this.#mustBeOver(record, id);
+    record.settled = true;
+  }
+
+  isOver(id: string): boolean {
+    return this.#isOver(this.of(id));
+  }
+
+  #mustBeOver(record: Record, root: string): void {
+    const { message } = record;
+    if (record.dead !== null || record.parked || record.dropped) return;
+    if (!record.succeeded) throw this.#broken(`${root} was settled, but ${message.id} is neither done nor dead nor parked`);
+    if (record.running?.alive) throw this.#broken(`${root} was settled while ${message.id} runs`);
+    for (const child of message.children) this.#mustBeOver(this.of(child.id), root);
+  }
+
+  /** Everything given must have come to its end. */
+  finish(mayDie: (message: Message, code: string, deathsAlone: number) => boolean): void {
+    for (const record of this.records.values()) {
+      const { message } = record;
+      if (record.dead !== null && !mayDie(message, record.dead, record.deathsAlone)) throw this.#broken(`${message.id} is dead (${record.dead}), though nothing of it should kill it`);
+      if (!record.accepted || record.forsaken) continue;
+      if (!this.#isOver(record)) throw this.#broken(`lost: ${message.id} was accepted and is neither done nor dead nor dropped`);
+      this.#mustBeOver(record, message.id);
+      if (message.poison && record.begun > 0 && record.dead !== 'HOST_KILLED') throw this.#broken(`${message.id} kills its host whenever it runs, but was not quarantined (${record.dead})`);
+    }
+  }
+
+  /** Accepted, not over, and its sender lives: nothing of its stream and key may overtake it. */
+  #isOnItsWay(record: Record): boolean {
+    if (record.begun > 0 && this.#mortal(record.message)) return false;
+    return (record.accepted || record.sentBy.some(node => node.alive)) && !this.#isOver(record);
+  }
+
+  #isOver(record: Record): boolean {
+    return record.succeeded || record.dead !== null || record.dropped || record.parked;
+  }
+
+  *#ofKey(message: Message): Iterable<Record> {
+    for (const record of this.records.values()) if (record.running !== null && record.message.actor === message.actor && record.message.key === message.key) yield record;
+  }
+}
