@@ -48,6 +48,7 @@ export const TRANSITIONS = [
   'mailbox.drop-oldest',
   'mailbox.drop-newest',
   'mailbox.drop-write',
+  'mailbox.drop-ask',
   'mailbox.passivated',
   'mailbox.orphans-dropped',
   'mailbox.orphans-kept',

@@ -3,7 +3,8 @@
  * handled. Order per (actor, key) is the order of arrival. The file is emptied when nothing is parked.
  */
 import { join } from 'node:path';
-import type { Parked, ParkStore } from '../host/parking.ts';
+import type { Claim, Parked, ParkStore } from '../host/parking.ts';
+import { KeymillError } from '../errors.ts';
 import type { IoContext, IoReply, IoResource, IoSpec } from '../io/contract.ts';
 import { formatId } from '../lanes/envelope.ts';
 import { packValue, unpackValue } from '../lanes/frame.ts';
@@ -11,10 +12,10 @@ import type { Key } from '../topology/define.ts';
 import { AppendLog, keyFromJson, keyToJson, type LinePlace } from './append-log.ts';
 
 type ParkOp =
-  | { op: 'append'; messages: readonly Parked[] }
+  | { op: 'append'; messages: readonly Parked[]; claim: Claim }
   | { op: 'take'; actor: string; key: Key; after: number; count: number }
   | { op: 'forget'; actor: string; key: Key; seq: number }
-  | { op: 'keys' };
+  | { op: 'keys'; claims: readonly Claim[] };
 
 export function park(): IoSpec<ParkStore> {
   return {
@@ -25,12 +26,26 @@ export function park(): IoSpec<ParkStore> {
     key: () => 'park',
     open: (_options, context) => ParkFile.open(context),
     client: ask => ({
-      append: async messages => (await ask({ op: 'append', messages })) as boolean[],
+      append: async (messages, claim) => (await ask({ op: 'append', messages, claim })) as number[],
       take: async (actor, key, after, count) => (await ask({ op: 'take', actor, key, after, count })) as Awaited<ReturnType<ParkStore['take']>>,
       forget: async (actor, key, seq) => void (await ask({ op: 'forget', actor, key, seq })),
-      keys: async () => (await ask({ op: 'keys' })) as Awaited<ReturnType<ParkStore['keys']>>,
+      keys: async claims => (await ask({ op: 'keys', claims })) as Awaited<ReturnType<ParkStore['keys']>>,
     }),
   };
+}
+
+/** Knows the last home that claimed each partition, and admits its writes only. */
+export class ParkFences {
+  readonly #last = new Map<number, Claim>();
+
+  claim(claims: readonly Claim[]): void {
+    for (const claim of claims) if (this.admits(claim)) this.#last.set(claim.partition, claim);
+  }
+
+  admits(claim: Claim): boolean {
+    const last = this.#last.get(claim.partition);
+    return last === undefined || claim.epoch > last.epoch || (claim.epoch === last.epoch && claim.incarnation >= last.incarnation);
+  }
 }
 
 interface ParkedKey {
@@ -39,11 +54,12 @@ interface ParkedKey {
   hash: number;
   lines: Map<number, { place: LinePlace; id: string }>;
   /** Ids of what is parked: a message parked again after a crash is one. */
-  ids: Set<string>;
+  ids: Map<string, number>;
 }
 
 class ParkFile implements IoResource {
   readonly #log: AppendLog;
+  readonly #fences = new ParkFences();
   readonly #keys: Map<string, ParkedKey>;
   #next: number;
 
@@ -69,7 +85,7 @@ class ParkFile implements IoResource {
       const parked = entryOf(keys, stored.actor, keyFromJson(stored.key), stored.hash);
       const id = idOf(stored);
       parked.lines.set(stored.seq, { place, id });
-      parked.ids.add(id);
+      parked.ids.set(id, stored.seq);
       bySeq.set(stored.seq, parked);
       next = stored.seq + 1;
     });
@@ -82,20 +98,24 @@ class ParkFile implements IoResource {
     const lines: string[] = [];
     const after: ((place: LinePlace) => void)[] = [];
     const undo: (() => void)[] = [];
-    const news = new Map<ParkOp, boolean[]>();
+    const refused = new Set<ParkOp>();
+    const news = new Map<ParkOp, number[]>();
     for (const ask of asks) {
-      if (ask.op === 'append') {
+      if (ask.op === 'keys') this.#fences.claim(ask.claims);
+      else if (ask.op === 'append' && !this.#fences.admits(ask.claim)) refused.add(ask);
+      else if (ask.op === 'append') {
         news.set(ask, ask.messages.map(message => {
           const parked = entryOf(this.#keys, message.actor, message.key, message.hash);
           const id = idOf(message);
-          if (parked.ids.has(id)) return false;
+          const known = parked.ids.get(id);
+          if (known !== undefined) return -known;
           const seq = this.#next++;
           const { body, key, ...rest } = message;
           lines.push(JSON.stringify({ seq, ...rest, key: keyToJson(key), packed: Buffer.from(packValue(body)).toString('base64') }));
-          parked.ids.add(id); // at once: the same drain may hold it twice
+          parked.ids.set(id, seq); // at once: the same drain may hold it twice
           undo.push(() => parked.ids.delete(id));
           after.push(place => parked.lines.set(seq, { place, id }));
-          return true;
+          return seq;
         }));
       } else if (ask.op === 'forget') {
         lines.push(JSON.stringify({ forget: ask.seq }));
@@ -122,6 +142,7 @@ class ParkFile implements IoResource {
     for (const ask of asks) {
       if (ask.op === 'keys') replies.push({ value: [...this.#keys.values()].map(({ actor, key, hash, lines: { size } }) => ({ actor, key, hash, count: size })) });
       else if (ask.op === 'take') replies.push({ value: await this.#take(ask) });
+      else if (refused.has(ask)) replies.push({ error: new KeymillError('IO_FAILED', 'a later home parks for this partition', { class: 'fatal' }) });
       else replies.push(failure === undefined ? { value: news.get(ask) } : { error: failure });
     }
     return replies;
@@ -156,7 +177,7 @@ function idOf(message: Pick<Parked, 'source' | 'epoch' | 'position' | 'path'>): 
 function entryOf(keys: Map<string, ParkedKey>, actor: string, key: Key, hash: number): ParkedKey {
   const name = nameOf(actor, key);
   let entry = keys.get(name);
-  if (!entry) keys.set(name, (entry = { actor, key, hash, lines: new Map(), ids: new Set() }));
+  if (!entry) keys.set(name, (entry = { actor, key, hash, lines: new Map(), ids: new Map() }));
   return entry;
 }
 

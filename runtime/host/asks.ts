@@ -52,8 +52,8 @@ export class Asks implements Owner {
   settled(token: number, outcome: Outcome): void {
     const pending = this.#take(token); // usually gone: the reply came first
     if (!pending) return;
-    if (outcome === DONE) pending.resolve(undefined);
-    else pending.reject(new KeymillError('ASK_REJECTED', `${pending.what} ${outcome === DEAD ? 'is dead' : 'was dropped for want of room'}`));
+    const how = outcome === DONE ? 'settled without a reply' : outcome === DEAD ? 'is dead' : 'was dropped for want of room';
+    pending.reject(new KeymillError('ASK_REJECTED', `the ask of ${pending.what} ${how}`));
   }
 
   /** Rejects all, at the end of the thread. */

@@ -7,6 +7,7 @@ import { ActorStats } from '../observe/stats.ts';
 import type { AnyDefinition, Key } from '../topology/define.ts';
 import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
 import type { Batch } from './batch.ts';
+import type { Suspect } from './control.ts';
 
 /** A key may hold an eighth of any window (rule 7). */
 const KEY_SHARE = 8;
@@ -31,8 +32,8 @@ export class Cell {
   readonly shared: Mailbox | null;
   readonly #partitions: (Map<Key, Mailbox> | undefined)[] = [];
   readonly #mask: number;
-  /** Leading items to run alone, by hash of their key (rule 10); moved to the mailbox when it appears. */
-  readonly suspects = new Map<number, number>();
+  /** Items to run alone, by hash of their key (rule 10); moved to the mailbox when it appears. */
+  readonly suspects = new Map<number, Suspect>();
   stopped = false;
   initialised = false;
   /** Batches whose handler runs, oldest first: all have the same time-out. */
@@ -107,10 +108,11 @@ export class Cell {
   }
 
   #adopt(mailbox: Mailbox): Mailbox {
-    const count = this.suspects.get(mailbox.hash);
-    if (count !== undefined) {
+    const suspect = this.suspects.get(mailbox.hash);
+    if (suspect !== undefined) {
       this.suspects.delete(mailbox.hash);
-      mailbox.suspects += count;
+      mailbox.suspects += suspect.count;
+      mailbox.suspectMark = suspect.mark;
     }
     return mailbox;
   }

@@ -7,11 +7,15 @@ import type { Port } from '../lanes/port.ts';
 import type { SourceSnapshot, ThreadSnapshot } from '../observe/stats.ts';
 import type { Key } from '../topology/define.ts';
 
-/** Items that were in flight when a host died: its replacement runs the first `count` of the key alone (rule 10). */
+/**
+ * Items that were in flight when a host died (rule 10). Its replacement runs `count` of the key alone, from the one with
+ * this mark on: before it may come others, done but not settled, which are not to blame. Without a mark the first ones.
+ */
 export interface Suspect {
   actor: number;
   hash: number;
   count: number;
+  mark: number | null;
 }
 
 /** To a thread. */

@@ -17,7 +17,7 @@ import { Batch, settleAs, settlePart } from './batch.ts';
 import type { Cell } from './cell.ts';
 import { type ContextHost, HandlerContext } from './context.ts';
 import type { Ledger } from './ledger.ts';
-import { hashId } from './ledger.ts';
+import { hashId, markOf } from './ledger.ts';
 import { micros, type Scheduler } from './scheduler.ts';
 
 /** A reply that is an error, from I/O actors: the ask fails, its message is done. */
@@ -67,10 +67,13 @@ export class Delivery {
       return;
     }
     const batch = new Batch(cell, mailbox, items, trigger, alone);
-    batch.ledger = ledger.enter(cell.index, mailbox.hash, items.length, alone ? items[0]!.id : null);
+    mailbox.inFlight = items;
+    // A `handle` actor is at one item at a time; those before it are done.
+    batch.ledger = ledger.enter(cell.index, mailbox.hash, cell.definition.handle ? 1 : items.length, alone ? items[0]!.id : null, markOf(items[0]!));
     this.#track(batch);
-    const context = new HandlerContext(contexts, batch, cell.definition.handleBatch !== undefined);
-    if (cell.definition.handleBatch) this.#callBatch(batch, context);
+    const isBatch = cell.definition.handleBatch !== undefined && (items[0]!.flags & TIMER) === 0; // a timer comes alone
+    const context = new HandlerContext(contexts, batch, isBatch);
+    if (isBatch) this.#callBatch(batch, context);
     else this.#callNext(batch, context);
   }
 
@@ -110,6 +113,7 @@ export class Delivery {
     const { cell, items } = batch;
     while (batch.index < items.length) {
       const item = items[batch.index]!;
+      if (batch.index > 0) this.#needs.ledger.goOn(batch.ledger, markOf(item));
       this.#countCall(cell, item);
       let result: unknown;
       try {
@@ -246,6 +250,7 @@ export class Delivery {
 
   #finish(batch: Batch): void {
     if (!batch.ended || batch.unaccepted > 0) return;
+    batch.mailbox.inFlight = null;
     this.#needs.freed(batch.cell, batch.mailbox);
   }
 

@@ -5,7 +5,7 @@
  */
 import type { DeadLetter } from '../delivery/dead-letter.ts';
 import type { Environment } from '../environment.ts';
-import { asError, KeymillError, toWire, type WireError } from '../errors.ts';
+import { asError, describe, isKeymillError, KeymillError, toWire, type WireError } from '../errors.ts';
 import type { IoSpec } from '../io/contract.ts';
 import { DROPPABLE, type Envelope, type Extras, NO_EXTRAS, REPLAYABLE, TIMER } from '../lanes/envelope.ts';
 import { carryWithin } from '../lanes/frame.ts';
@@ -59,6 +59,7 @@ export interface HostPlan {
 }
 
 const ASK_TIMEOUT_MS = 30_000;
+const DROP_PROBES = { DropOldest: 'mailbox.drop-oldest', DropNewest: 'mailbox.drop-newest', DropWrite: 'mailbox.drop-write', KeyFull: 'mailbox.drop-ask' } as const;
 
 export class Host implements ContextHost {
   readonly plan: HostPlan;
@@ -72,7 +73,7 @@ export class Host implements ContextHost {
   readonly #residents: Residents;
   readonly #parking: Parking;
   readonly #report: (report: Report) => void;
-  readonly #homes: Homes;
+  readonly homes: Homes;
   readonly #intakes = new Map<number, Intake>();
   readonly #dirty = new Set<Intake>();
   #flushing = false;
@@ -87,7 +88,7 @@ export class Host implements ContextHost {
     this.plan = plan;
     this.environment = environment;
     this.#report = report;
-    this.#homes = new Homes(plan.homes);
+    this.homes = new Homes(plan.homes);
     const targets: Target[] = plan.actors.map(actor => ({
       name: actor.name,
       slot: actor.slot,
@@ -95,7 +96,7 @@ export class Host implements ContextHost {
       windowBytes: plan.options.window.bytes,
       maxMessageBytes: actor.options.maxMessageBytes,
     }));
-    this.sender = new Sender(environment, { slot: plan.slot, incarnation: plan.incarnation }, this.#homes, targets, slot => this.#requestLane(slot));
+    this.sender = new Sender(environment, { slot: plan.slot, incarnation: plan.incarnation }, this.homes, targets, slot => this.#requestLane(slot));
     this.asks = new Asks(environment);
     plan.actors.forEach((actor, index) => {
       this.directory.add(index, actor.name, actor.definition);
@@ -103,7 +104,7 @@ export class Host implements ContextHost {
       this.cells.push(here ? new Cell(index, actor.name, actor.definition, actor.options, plan.options, actor.slot !== null) : null);
     });
     for (const { count } of plan.suspects) Atomics.add(plan.gauges, 1, count);
-    for (const suspect of plan.suspects) this.cells[suspect.actor]?.suspects.set(suspect.hash, suspect.count);
+    for (const suspect of plan.suspects) this.cells[suspect.actor]?.suspects.set(suspect.hash, suspect);
     const ledger = new Ledger(plan.ledger);
     const quarantined = new Set(plan.quarantined);
     this.scheduler = new Scheduler({
@@ -141,7 +142,7 @@ export class Host implements ContextHost {
 
   /** Runs the init hooks and makes ready. Rejects with what an init hook threw. */
   async start(): Promise<void> {
-    this.#parking.learn(this.#homes);
+    this.#parking.learn(this.homes);
     for (const cell of this.cells) {
       if (!cell) continue;
       await cell.definition.init?.(actorContext(this, cell.name));
@@ -200,7 +201,7 @@ export class Host implements ContextHost {
       case 'peer-paused':
         return this.sender.peerPaused(command.slot, command.paused);
       case 'homes-changed':
-        this.#parking.learn(this.#homes);
+        this.#parking.learn(this.homes);
         return this.sender.homesChanged();
       case 'release':
         return this.#release(command.partition);
@@ -276,15 +277,15 @@ export class Host implements ContextHost {
 
   #accept(item: Item, actor: number, homesSeen: number): void {
     const cell = this.cells[actor];
-    if (!cell || (!cell.fixed && homesSeen !== this.#homes.version && this.#isStray(item, homesSeen))) {
+    if (!cell || (!cell.fixed && homesSeen !== this.homes.version && this.#isStray(item, homesSeen))) {
       item.origin.settle(item.seq, BOUNCED);
       return;
     }
-    if (cell.options.onKeyFull === 'park' && !cell.fixed && !this.#parking.knows(item.hash & this.#homes.mask, this.#homes)) {
+    if (cell.options.onKeyFull === 'park' && !cell.fixed && !this.#parking.knows(item.hash & this.homes.mask, this.homes)) {
       this.#parking.await(() => {
         if (item.origin.alive || (item.flags & REPLAYABLE) === 0) this.#accept(item, actor, homesSeen);
       });
-      this.#parking.learn(this.#homes);
+      this.#parking.learn(this.homes);
       return;
     }
     const mailbox = cell.mailboxOf(item.key, item.hash);
@@ -295,8 +296,8 @@ export class Host implements ContextHost {
 
   /** Sent to a home that this host is not, or was not any more when the message left (rule 19). */
   #isStray(item: Item, homesSeen: number): boolean {
-    const partition = item.hash & this.#homes.mask;
-    return this.#homes.homeOf(partition) !== this.plan.slot || this.#homes.epochOf(partition) > homesSeen;
+    const partition = item.hash & this.homes.mask;
+    return this.homes.homeOf(partition) !== this.plan.slot || this.homes.epochOf(partition) > homesSeen;
   }
 
   #put(cell: Cell, mailbox: Mailbox, item: Item): void {
@@ -350,7 +351,7 @@ export class Host implements ContextHost {
   }
 
   drop(cell: Cell, item: Item, reason: DropReason): void {
-    this.environment.probe?.(reason === 'DropOldest' ? 'mailbox.drop-oldest' : reason === 'DropNewest' ? 'mailbox.drop-newest' : 'mailbox.drop-write');
+    this.environment.probe?.(DROP_PROBES[reason]);
     cell.stats.dropped[reason]++;
     if (item.isAsk) item.origin.reply(item.seq, false, new KeymillError('MAILBOX_FULL', `dropped by ${cell.name} (${reason})`, { place: { actor: cell.name } }));
     settleAs(item, DROPPED);
@@ -371,7 +372,7 @@ export class Host implements ContextHost {
 
   /** A batch is over and its children left: the key may go on, unless its partition is leaving. */
   #freed(cell: Cell, mailbox: Mailbox): void {
-    const partition = mailbox.hash & this.#homes.mask;
+    const partition = mailbox.hash & this.homes.mask;
     const releasing = this.#releasing.get(partition);
     if (releasing?.delete(mailbox)) {
       mailbox.standing = 'waiting';
@@ -400,17 +401,17 @@ export class Host implements ContextHost {
   }
 
   #rested(mailbox: Mailbox): void {
-    this.#releasedIfResting(mailbox.hash & this.#homes.mask);
+    this.#releasedIfResting(mailbox.hash & this.homes.mask);
   }
 
   #releasedIfResting(partition: number): void {
-    if (this.#releasing.get(partition)?.size === 0 && this.#parking.isResting(partition, this.#homes.mask)) this.#released(partition);
+    if (this.#releasing.get(partition)?.size === 0 && this.#parking.isResting(partition, this.homes.mask)) this.#released(partition);
   }
 
   #released(partition: number): void {
     this.environment.probe?.('move.released');
     this.#releasing.delete(partition);
-    this.#parking.release(partition, this.#homes.mask);
+    this.#parking.release(partition, this.homes.mask);
     for (const cell of this.cells)
       if (cell && !cell.fixed && cell.shared === null) for (const mailbox of [...cell.mailboxes(partition)]) this.#bounceAll(cell, mailbox, partition); // taken from the park meanwhile
     this.flush(); // what was bounced and settled must be on its way before the supervisor opens the new home
@@ -421,7 +422,7 @@ export class Host implements ContextHost {
     this.scheduler.unline(mailbox);
     for (let item = mailbox.head; item !== null; ) {
       const next: Item | null = item.next;
-      if ((item.hash & this.#homes.mask) === partition) {
+      if ((item.hash & this.homes.mask) === partition) {
         this.#takeOut(cell, mailbox, item);
         item.origin.settle(item.seq, BOUNCED);
       }
@@ -548,6 +549,9 @@ export class Host implements ContextHost {
   /** Writes a dead letter, again and again until it stands; what it belongs to stays unsettled meanwhile (rule 6). */
   bury(letter: DeadLetter, written: () => void): void {
     this.askIo(this.plan.deadLetters, { op: 'write', letter }, null).then(written, (error: unknown) => {
+      // What cannot be carried is written down as far as a text can show it: to try again would change nothing.
+      if (typeof letter.message !== 'string' && (isKeymillError(error, 'MESSAGE_NOT_CARRIABLE') || isKeymillError(error, 'MESSAGE_TOO_LARGE')))
+        return this.bury({ ...letter, message: describe(letter.message, 10_000) }, written);
       this.environment.probe?.('dead.write-failed');
       this.logOf(letter.actor).error({ id: letter.id, err: toWire(error) }, 'dead letter not written; tried again');
       this.scheduler.deadlines.at(this.environment.clock.now() + this.plan.options.deadLetters.retryMs, () => this.bury(letter, written));

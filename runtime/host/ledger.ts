@@ -3,12 +3,13 @@
  * after a death who was there (rule 10). Writing a record costs a few stores, no message.
  *
  * Layout: RECORD Int32 words a slot: [0] actor index + 1, 0 when free · [1] hash of the key · [2] items · [3] ALONE when
- * it was the only batch in flight · [4] hash of the id of the item, for ALONE.
+ * it was the only batch in flight · [4] hash of the id of the item, for ALONE · [5] mark of the item that the handler is
+ * at: a `handle` actor's current one, else the first of the batch.
  */
 import { murmur3 } from '../lanes/key-hash.ts';
 import type { Suspect } from './control.ts';
 
-const RECORD = 5;
+const RECORD = 6;
 export const LEDGER_SLOTS = 4096;
 const ALONE = 1;
 
@@ -34,15 +35,21 @@ export class Ledger {
     return this.#free.length === 0;
   }
 
-  enter(actor: number, hash: number, count: number, aloneId: string | null): number {
+  enter(actor: number, hash: number, count: number, aloneId: string | null, mark = 0): number {
     const slot = this.#free.pop()!;
     const at = slot * RECORD;
     this.words[at + 1] = hash;
     this.words[at + 2] = count;
     this.words[at + 3] = aloneId === null ? 0 : ALONE;
     this.words[at + 4] = aloneId === null ? 0 : hashId(aloneId);
+    this.words[at + 5] = mark;
     Atomics.store(this.words, at, actor + 1); // last: the record counts from now on
     return slot;
+  }
+
+  /** A `handle` actor goes on with its next item. */
+  goOn(slot: number, mark: number): void {
+    this.words[slot * RECORD + 5] = mark;
   }
 
   leave(slot: number): void {
@@ -58,12 +65,20 @@ export function readLedger(words: Int32Array, only?: readonly number[]): LedgerR
     const at = slot * RECORD;
     const actor = Atomics.load(words, at) - 1;
     if (actor < 0 || (only && !only.includes(slot))) continue;
-    records.push({ actor, hash: words[at + 1]! >>> 0, count: words[at + 2]!, alone: words[at + 3] === ALONE, idHash: words[at + 4]! });
+    records.push({ actor, hash: words[at + 1]! >>> 0, count: words[at + 2]!, alone: words[at + 3] === ALONE, idHash: words[at + 4]!, mark: words[at + 5]! });
   }
   return records;
 }
 
 const encoder = new TextEncoder();
+
+/**
+ * Tells the items of one key apart, without making their ids: this is on the hot path. Two sources may give a key the
+ * same mark; then an innocent item runs alone, and the next death widens the suspicion (supervisor/suspects.ts).
+ */
+export function markOf({ position, path }: { readonly position: number; readonly path: string }): number {
+  return path === '' ? position | 0 : Math.imul(position, 31) ^ hashId(path);
+}
 
 /** 32-bit hash of a message id, as the ledger keeps it. */
 export function hashId(id: string): number {

@@ -1,9 +1,12 @@
 /**
- * onKeyFull: park. What arrives for a key that holds its share is spilled, in order, to a durable store and acked; when
- * the key has room again its parked messages come back, before anything that arrived later.
+ * onKeyFull: park. A key that holds its share goes into park mode: everything of it that is queued or in flight here is
+ * written to a durable store, in order, and what arrives from then on joins behind it. What stands in the store is acked
+ * to its sender; it is forgotten there when it settles here. So after a crash the store alone has the key's order, and
+ * replays of what was acked meanwhile are known by their ids. The key leaves park mode when the store has nothing of it.
  */
 import { toWire } from '../errors.ts';
 import type { Homes } from '../lanes/homes.ts';
+import { TIMER } from '../lanes/envelope.ts';
 import { BOUNCED, DONE } from '../lanes/port.ts';
 import { Item, type Origin } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
@@ -24,24 +27,34 @@ export interface Parked {
   size: number;
 }
 
+/**
+ * Who writes for a partition: a home by its epoch, and among the lives of one home by its incarnation. A write that a
+ * dead home had sent must not come to the store after its successor has looked (rule 14).
+ */
+export interface Claim {
+  partition: number;
+  epoch: number;
+  incarnation: number;
+}
+
 /** The durable store of parked messages; its order per (actor, key) is the order of `append`. */
 export interface ParkStore {
-  /** Appends messages of one key, all or none. Says of each whether it is new: false when this very message lies there already. */
-  append(messages: readonly Parked[]): Promise<readonly boolean[]>;
-  /** Up to `count` of the oldest that were not taken since this host started; they stay until `forget`. */
+  /** Appends messages of one key, all or none; refused when a later home claimed the partition. Gives the number of each; negative when that very message lay there already. */
+  append(messages: readonly Parked[], claim: Claim): Promise<readonly number[]>;
+  /** Up to `count` of the oldest with a number above `after`; they stay until `forget`. */
   take(actor: string, key: Key, after: number, count: number): Promise<{ seq: number; message: Parked }[]>;
   forget(actor: string, key: Key, seq: number): Promise<void>;
-  /** Keys with parked messages. */
-  keys(): Promise<{ actor: string; key: Key; hash: number; count: number }[]>;
+  /** Claims partitions, and gives the keys with parked messages. */
+  keys(claims: readonly Claim[]): Promise<{ actor: string; key: Key; hash: number; count: number }[]>;
 }
 
 interface ParkedKey {
-  /** Messages in the store that were not taken back. */
-  stored: number;
-  /** Messages on their way to the store, in order; the first `appending` of them are being written. */
-  readonly queue: Item[];
+  /** Messages on their way to the store, in order. The first `appending` of them are being written. */
+  readonly queue: { item: Item; isHere: boolean }[];
   appending: number;
-  /** Highest sequence number taken back. */
+  /** Messages in the store that are not in memory. */
+  stored: number;
+  /** Highest number that is in memory, or was. */
   taken: number;
   taking: boolean;
 }
@@ -57,10 +70,14 @@ export class Parking {
   /** Told when nothing of a key is on its way any more. */
   readonly #rested: (mailbox: Mailbox) => void;
   readonly #keys = new Map<Mailbox, ParkedKey>();
+  /** The origins of messages that stand in the store. */
+  readonly #origins = new WeakSet<Origin>();
   /** Epoch at which each partition was learned. */
   readonly #known = new Map<number, number>();
   readonly #awaiting: (() => void)[] = [];
   #learning = false;
+  /** Highest number of the store seen here. */
+  #highest = 0;
 
   constructor(host: Host, store: ParkStore | null, put: (cell: Cell, mailbox: Mailbox, item: Item) => void, rested: (mailbox: Mailbox) => void) {
     this.#host = host;
@@ -74,9 +91,11 @@ export class Parking {
   }
 
   /** Some actor here parks, so partitions must be learned before anything of them is handled. */
-  get isActive(): boolean {
+  get #isActive(): boolean {
     return this.#store !== null && this.#host.cells.some(cell => cell?.options.onKeyFull === 'park');
   }
+
+  // ── learning what is parked ──────────────────────────────────────────────────────────────────────────────────────
 
   /** Whether it is known which keys of this partition have parked messages, since it came to live here. */
   knows(partition: number, homes: Homes): boolean {
@@ -88,13 +107,13 @@ export class Parking {
    * begins to take it back. Arrivals wait meanwhile (`await`), or they would overtake what is parked.
    */
   learn(homes: Homes): void {
-    if (this.#learning || !this.isActive) return;
+    if (this.#learning || !this.#isActive) return;
     const unknown: [partition: number, epoch: number][] = [];
     for (let partition = 0; partition < homes.partitions; partition++)
       if (homes.homeOf(partition) === this.#host.slot && !this.knows(partition, homes)) unknown.push([partition, homes.epochOf(partition)]);
     if (unknown.length === 0) return;
     this.#learning = true;
-    this.#store!.keys().then(
+    this.#store!.keys(unknown.map(([partition, epoch]) => ({ partition, epoch, incarnation: this.#host.plan.incarnation }))).then(
       keys => {
         this.#learning = false;
         const learned = new Map(unknown);
@@ -104,7 +123,7 @@ export class Parking {
           if (!cell || !learned.has(partition) || homes.epochOf(partition) !== learned.get(partition)) continue;
           const mailbox = cell.mailboxOf(key, hash);
           mailbox.parked = count;
-          this.#keys.set(mailbox, { stored: count, queue: [], appending: 0, taken: -1, taking: false });
+          this.#keys.set(mailbox, { queue: [], appending: 0, stored: count, taken: 0, taking: false });
           this.drained(cell, mailbox);
         }
         for (const [partition, epoch] of unknown) this.#known.set(partition, epoch);
@@ -113,8 +132,8 @@ export class Parking {
       },
       (error: unknown) => {
         this.#learning = false;
-        this.#host.logOf('park').error({ err: toWire(error) }, 'parked keys not read; tried again');
-        this.#host.scheduler.deadlines.at(this.#host.environment.clock.now() + RETRY_MS, () => this.learn(homes));
+        this.#complain('park', error, 'parked keys not read; tried again');
+        this.#later(() => this.learn(homes));
       },
     );
   }
@@ -123,6 +142,133 @@ export class Parking {
   await(go: () => void): void {
     this.#awaiting.push(go);
   }
+
+  // ── parking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** An arriving message joins the park (an ask is refused: it must not overtake what is parked); with the first, everything of its key that is here does so before it. */
+  park(cell: Cell, mailbox: Mailbox, item: Item): void {
+    if (item.isAsk) return this.#host.drop(cell, item, 'KeyFull');
+    this.#host.environment.probe?.('key.parked');
+    let parked = this.#keys.get(mailbox);
+    if (!parked) {
+      // All that the store has of this key by now is here, so what is to be taken back will have higher numbers.
+      parked = { queue: [], appending: 0, stored: 0, taken: this.#highest, taking: false };
+      this.#keys.set(mailbox, parked);
+      for (const running of mailbox.inFlight ?? []) if (running.pending > 0 && this.#joins(running)) parked.queue.push({ item: running, isHere: true });
+      for (let queued = mailbox.head; queued !== null; queued = queued.next) if (this.#joins(queued)) parked.queue.push({ item: queued, isHere: true });
+    }
+    cell.stats.parked++;
+    mailbox.parked++;
+    parked.queue.push({ item, isHere: false });
+    this.#append(cell, mailbox, parked);
+  }
+
+  /** What came back from the park still stands in the store, before all this; asks wait for a reply, which the store cannot give. */
+  #joins(item: Item): boolean {
+    return !item.isAsk && (item.flags & TIMER) === 0 && !this.#origins.has(item.origin);
+  }
+
+  /** One write of a key at a time, or a failed one would be overtaken by the next. */
+  #append(cell: Cell, mailbox: Mailbox, parked: ParkedKey): void {
+    if (parked.appending > 0 || parked.queue.length === 0) return;
+    const entries = parked.queue.slice(0, APPEND_AT_ONCE);
+    parked.appending = entries.length;
+    this.#store!.append(entries.map(({ item }) => toParked(cell, item)), this.#claimOf(mailbox)).then(
+      seqs => {
+        parked.appending = 0;
+        parked.queue.splice(0, entries.length);
+        entries.forEach(({ item, isHere }, i) => this.#appended(cell, mailbox, parked, item, isHere, seqs[i]!));
+        this.#append(cell, mailbox, parked);
+        this.drained(cell, mailbox);
+        this.#leaveIfEmpty(mailbox, parked);
+        this.#rested(mailbox);
+      },
+      (error: unknown) => {
+        // Unsettled meanwhile: they push back through the window.
+        this.#complain(cell.name, error, 'messages not parked; tried again');
+        this.#later(() => {
+          parked.appending = 0;
+          this.#append(cell, mailbox, parked);
+        });
+      },
+    );
+  }
+
+  #appended(cell: Cell, mailbox: Mailbox, parked: ParkedKey, item: Item, isHere: boolean, seq: number): void {
+    const isNew = seq > 0;
+    if (!isHere) {
+      item.origin.settle(item.seq, DONE);
+      if (isNew) parked.stored++;
+      else mailbox.parked--;
+      return;
+    }
+    const number = Math.abs(seq);
+    parked.taken = Math.max(parked.taken, number);
+    this.#highest = Math.max(this.#highest, number);
+    const origin = this.#origin(cell, mailbox);
+    if (item.pending <= 0) return origin.settle(number, DONE); // it came to its end meanwhile
+    item.origin.settle(item.seq, DONE);
+    item.origin = origin;
+    item.seq = number;
+  }
+
+  /** The mailbox has room: takes parked messages back, oldest first. */
+  drained(cell: Cell, mailbox: Mailbox): void {
+    const parked = this.#keys.get(mailbox);
+    if (!parked || parked.taking || parked.stored === 0 || !cell.hasRoomAgain(mailbox)) return;
+    parked.taking = true;
+    this.#store!.take(cell.name, mailbox.key, parked.taken, Math.max(1, Math.floor(cell.limitMessages / 2))).then(
+      taken => {
+        parked.taking = false;
+        for (const { seq, message } of taken) {
+          this.#host.environment.probe?.('key.unparked');
+          parked.taken = seq;
+          this.#highest = Math.max(this.#highest, seq);
+          parked.stored--;
+          mailbox.parked--;
+          const { source, epoch, position, path, size, body, key, hash } = message;
+          this.#put(cell, mailbox, new Item(body, key, hash, this.#origin(cell, mailbox), seq, size, source, epoch, position, path, 0, null, this.#host.environment.clock.now()));
+        }
+        this.drained(cell, mailbox);
+        this.#leaveIfEmpty(mailbox, parked);
+        this.#rested(mailbox);
+      },
+      (error: unknown) => {
+        parked.taking = false;
+        this.#rested(mailbox);
+        this.#complain(cell.name, error, 'parked messages not read; tried again');
+        this.#later(() => this.drained(cell, mailbox));
+      },
+    );
+  }
+
+  /** Park mode ends when the store has nothing that is not here. What is here settles against the store. */
+  #leaveIfEmpty(mailbox: Mailbox, parked: ParkedKey): void {
+    if (mailbox.parked === 0 && parked.queue.length === 0 && !parked.taking && this.#keys.get(mailbox) === parked) this.#keys.delete(mailbox);
+  }
+
+  /** Where parked messages settle: the store forgets them. What bounces stays parked, for its new home to take. */
+  #origin(cell: Cell, mailbox: Mailbox): Origin {
+    const forget = (seq: number): void => {
+      this.#store!.forget(cell.name, mailbox.key, seq).catch((error: unknown) => {
+        this.#complain(cell.name, error, 'a parked message was handled but not forgotten; tried again');
+        this.#later(() => forget(seq));
+      });
+    };
+    const origin: Origin = {
+      alive: true,
+      settle: (seq, code) => {
+        if (code !== BOUNCED) forget(seq);
+      },
+      reply() {},
+      hold() {},
+      free() {},
+    };
+    this.#origins.add(origin);
+    return origin;
+  }
+
+  // ── moving ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Nothing of this partition is on its way to the store or back. A home may be given up only then. */
   isResting(partition: number, mask: number): boolean {
@@ -140,92 +286,21 @@ export class Parking {
     this.#known.delete(partition);
   }
 
-  /** Spills an arriving message; it is acked when it stands in the store. */
-  park(cell: Cell, mailbox: Mailbox, item: Item): void {
-    this.#host.environment.probe?.('key.parked');
-    cell.stats.parked++;
-    mailbox.parked++;
-    let parked = this.#keys.get(mailbox);
-    if (!parked) this.#keys.set(mailbox, (parked = { stored: 0, queue: [], appending: 0, taken: -1, taking: false }));
-    parked.queue.push(item);
-    this.#append(cell, mailbox, parked);
+  #claimOf(mailbox: Mailbox): Claim {
+    const partition = mailbox.hash & this.#host.homes.mask;
+    // An actor across keys has one mailbox on each host: what it parks belongs to the first partition, unfenced.
+    return { partition, epoch: this.#known.get(partition) ?? 0, incarnation: this.#host.plan.incarnation };
   }
 
-  /** One write of a key at a time, or a failed one would be overtaken by the next. */
-  #append(cell: Cell, mailbox: Mailbox, parked: ParkedKey): void {
-    if (parked.appending > 0 || parked.queue.length === 0) return;
-    const items = parked.queue.slice(0, APPEND_AT_ONCE);
-    parked.appending = items.length;
-    this.#store!.append(items.map(({ key, hash, body, source, epoch, position, path, size }) => ({ actor: cell.name, key, hash, body, source, epoch, position, path, size }))).then(
-      isNew => {
-        parked.appending = 0;
-        parked.queue.splice(0, items.length);
-        items.forEach((item, i) => {
-          if (isNew[i]) parked.stored++;
-          else mailbox.parked--;
-          item.origin.settle(item.seq, DONE);
-        });
-        this.#append(cell, mailbox, parked);
-        this.drained(cell, mailbox);
-        this.#rested(mailbox);
-      },
-      (error: unknown) => {
-        // Unsettled meanwhile: they push back through the window.
-        this.#host.logOf(cell.name).error({ id: items[0]!.id, messages: items.length, err: toWire(error) }, 'messages not parked; tried again');
-        this.#host.scheduler.deadlines.at(this.#host.environment.clock.now() + RETRY_MS, () => {
-          parked.appending = 0;
-          this.#append(cell, mailbox, parked);
-        });
-      },
-    );
+  #complain(actor: string, error: unknown, text: string): void {
+    this.#host.logOf(actor).error({ err: toWire(error) }, text);
   }
 
-  /** The mailbox has room: takes parked messages back, oldest first. */
-  drained(cell: Cell, mailbox: Mailbox): void {
-    const parked = this.#keys.get(mailbox);
-    if (!parked || parked.taking || parked.stored === 0 || !cell.hasRoomAgain(mailbox)) return;
-    parked.taking = true;
-    const most = Math.max(1, Math.floor(cell.limitMessages / 2));
-    this.#store!.take(cell.name, mailbox.key, parked.taken, most).then(
-      taken => {
-        parked.taking = false;
-        for (const { seq, message } of taken) {
-          parked.taken = seq;
-          parked.stored--;
-          mailbox.parked--;
-          this.#host.environment.probe?.('key.unparked');
-          const { source, epoch, position, path, size, body, key, hash } = message;
-          this.#put(cell, mailbox, new Item(body, key, hash, this.#origin(cell, mailbox), seq, size, source, epoch, position, path, 0, null, this.#host.environment.clock.now()));
-        }
-        if (mailbox.parked > 0) this.drained(cell, mailbox);
-        this.#rested(mailbox);
-      },
-      (error: unknown) => {
-        parked.taking = false;
-        this.#rested(mailbox);
-        this.#host.logOf(cell.name).error({ err: toWire(error) }, 'parked messages not read; tried again');
-        this.#host.scheduler.deadlines.at(this.#host.environment.clock.now() + RETRY_MS, () => this.drained(cell, mailbox));
-      },
-    );
+  #later(fn: () => void): void {
+    this.#host.scheduler.deadlines.at(this.#host.environment.clock.now() + RETRY_MS, fn);
   }
+}
 
-  /** What comes back is settled against the store. */
-  #origin(cell: Cell, mailbox: Mailbox): Origin {
-    const forget = (seq: number): void => {
-      this.#store!.forget(cell.name, mailbox.key, seq).catch((error: unknown) => {
-        this.#host.logOf(cell.name).error({ err: toWire(error) }, 'a parked message was handled but not forgotten; tried again');
-        this.#host.scheduler.deadlines.at(this.#host.environment.clock.now() + RETRY_MS, () => forget(seq));
-      });
-    };
-    return {
-      alive: true,
-      // What bounces stays parked: its new home takes it.
-      settle: (seq, code) => {
-        if (code !== BOUNCED) forget(seq);
-      },
-      reply() {},
-      hold() {},
-      free() {},
-    };
-  }
+function toParked(cell: Cell, { key, hash, body, source, epoch, position, path, size }: Item): Parked {
+  return { actor: cell.name, key, hash, body, source, epoch, position, path, size };
 }

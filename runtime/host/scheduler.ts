@@ -3,6 +3,7 @@
  * mailbox is looked at (`consider`) whenever something about it changed.
  */
 import type { Environment } from '../environment.ts';
+import { TIMER } from '../lanes/envelope.ts';
 import { Deadlines } from '../mailbox/deadlines.ts';
 import type { Item } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
@@ -10,7 +11,7 @@ import { Turns } from '../mailbox/turns.ts';
 import type { BatchTrigger } from '../topology/define.ts';
 import type { RuntimeOptions } from '../topology/options.ts';
 import type { Cell } from './cell.ts';
-import type { Ledger } from './ledger.ts';
+import { type Ledger, markOf } from './ledger.ts';
 
 export interface SchedulerNeeds {
   readonly environment: Environment;
@@ -60,7 +61,7 @@ export class Scheduler {
     const now = this.#needs.environment.clock.now();
     if (mailbox.notBefore > now) return this.#lookAgain(cell, mailbox, mailbox.notBefore);
     if (cell.options.rate && !this.#hasToken(cell, mailbox, now)) return;
-    if (mailbox.suspects > 0) {
+    if (isSuspect(mailbox, mailbox.head!)) {
       mailbox.standing = 'ready';
       mailbox.line = 'alone';
       this.#alone.push(mailbox);
@@ -118,7 +119,8 @@ export class Scheduler {
         if (mailbox === null) break;
         // While something must run alone only asks pass: what runs may be waiting for them.
         const cell = this.#needs.cells[mailbox.actor]!;
-        if ((this.#alone.length > 0 || this.#aloneRuns) && !mailbox.head!.isAsk) skipped.push(mailbox);
+        if (isSuspect(mailbox, mailbox.head!)) this.consider(cell, mailbox); // what stood before it has left
+        else if ((this.#alone.length > 0 || this.#aloneRuns) && !mailbox.head!.isAsk) skipped.push(mailbox);
         else if (cell.running >= cell.options.concurrency) {
           mailbox.standing = 'ready';
           mailbox.line = 'crowd';
@@ -174,6 +176,7 @@ export class Scheduler {
     if (alone) {
       this.#aloneRuns = true;
       mailbox.suspects--;
+      mailbox.suspectMark = null;
     }
     const { stats } = cell;
     stats.dequeued += items.length;
@@ -187,7 +190,7 @@ export class Scheduler {
   }
 
   #trigger(cell: Cell, mailbox: Mailbox, depth: number): BatchTrigger {
-    if (mailbox.head!.solo || mailbox.suspects > 0) return 'solo';
+    if (mailbox.head!.solo || isSuspect(mailbox, mailbox.head!)) return 'solo';
     if (this.draining) return 'drain';
     if (cell.flushMs > 0 && depth < cell.sizing.enough(mailbox.lastBatch)) return 'time';
     return cell.sizing.trigger(depth);
@@ -196,7 +199,8 @@ export class Scheduler {
   #take(cell: Cell, mailbox: Mailbox, alone: boolean): Item[] {
     const { options } = cell;
     const { quantum } = this.#needs.options;
-    let most = alone || mailbox.head!.solo ? 1 : cell.sizing.take(mailbox.count, mailbox.lastBatch);
+    const takesBatches = cell.definition.handleBatch !== undefined;
+    let most = alone || mailbox.head!.solo || (takesBatches && isTimer(mailbox.head!)) ? 1 : cell.sizing.take(mailbox.count, mailbox.lastBatch);
     let bytes = options.batch.maxBytes;
     if (cell.definition.handle) {
       most = Math.min(most, quantum.items);
@@ -207,7 +211,7 @@ export class Scheduler {
     let taken = 0;
     while (items.length < most) {
       const item = mailbox.head;
-      if (item === null || (items.length > 0 && (item.solo || taken + item.size > bytes))) break;
+      if (item === null || (items.length > 0 && (item.solo || taken + item.size > bytes || isSuspect(mailbox, item) || (takesBatches && isTimer(item))))) break;
       mailbox.remove(item);
       cell.stats.depth--;
       cell.stats.depthBytes -= item.size;
@@ -240,6 +244,15 @@ export class Scheduler {
     this.#lookAgain(cell, mailbox, now + Math.max(1, ((1 - mailbox.tokens) * perMs) / messages));
     return false;
   }
+}
+
+/** Whether an item at the front of a mailbox must run alone. */
+function isSuspect(mailbox: Mailbox, item: Item): boolean {
+  return mailbox.suspects > 0 && (mailbox.suspectMark === null || mailbox.suspectMark === markOf(item));
+}
+
+function isTimer(item: Item): boolean {
+  return (item.flags & TIMER) !== 0;
 }
 
 /** Histograms take whole numbers from 1. */

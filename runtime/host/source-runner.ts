@@ -4,7 +4,7 @@
  */
 import type { Environment } from '../environment.ts';
 import { asError, classOf, KeymillError } from '../errors.ts';
-import { REPLAYABLE } from '../lanes/envelope.ts';
+import { formatId, REPLAYABLE } from '../lanes/envelope.ts';
 import { hashKey } from '../lanes/key-hash.ts';
 import { DEAD, DONE, type Outcome, type Owner } from '../lanes/port.ts';
 import type { Sender } from '../lanes/sender.ts';
@@ -44,6 +44,8 @@ export class SourceRunner implements Owner {
   readonly #spec: SourceSpec;
   readonly #needs: SourceNeeds;
   readonly #window: PositionWindow;
+  /** What cannot be given again is new at each start, though its position may not be. */
+  readonly #epoch: number;
   readonly #stop = new AbortController();
   readonly #counts = { done: 0, dead: 0, dropped: 0 };
   #given = 0;
@@ -62,6 +64,7 @@ export class SourceRunner implements Owner {
     this.#spec = spec;
     this.#needs = needs;
     this.#window = new PositionWindow(spec.from);
+    this.#epoch = spec.half.traits.replayable ? 0 : Math.floor(needs.environment.clock.wall());
     this.#lastLow = spec.from;
   }
 
@@ -218,7 +221,7 @@ export class SourceRunner implements Owner {
     let waiting: Promise<void> | undefined;
     for (let t = 0; t < targets.length; t++) {
       const key = keys[t]!;
-      const envelope = { actor: targets[t]!.index, key, hash: hashKey(key), body: message, source: this.#spec.name, epoch: 0, position, path: '', flags: half.traits.replayable ? REPLAYABLE : 0, extras: null };
+      const envelope = { actor: targets[t]!.index, key, hash: hashKey(key), body: message, source: this.#spec.name, epoch: this.#epoch, position, path: this.#pathOf(t), flags: half.traits.replayable ? REPLAYABLE : 0, extras: null };
       try {
         const sent = this.#needs.sender.send(envelope, this, position, () => this.#accepted(position));
         if (sent === true) this.#window.addBytes(position, this.#needs.sender.lastSize);
@@ -231,7 +234,7 @@ export class SourceRunner implements Owner {
           waiting = before ? before.then(() => one) : one;
         }
       } catch (error) {
-        this.#buryAt(position, targets[t]!.name, message, asError(error));
+        this.#buryAt(position, t, message, asError(error));
       }
     }
     return waiting;
@@ -253,14 +256,21 @@ export class SourceRunner implements Owner {
     if (this.#spec.options.onBroken === 'fail') throw new KeymillError('SOURCE_FAILED', error.message, { cause: error, place: { source: this.name, ...error.place } });
     this.#needs.log.warn({ source: this.name, err: toWire(error) }, 'record dead-lettered');
     this.#given++;
-    this.#window.give(position, this.#needs.environment.clock.now(), 1);
-    this.#buryAt(position, this.#spec.targets.map(target => target.name).join(','), record.value, error);
+    const { targets } = this.#spec;
+    this.#window.give(position, this.#needs.environment.clock.now(), targets.length);
+    for (let t = 0; t < targets.length; t++) this.#buryAt(position, t, record.value, error);
     return undefined;
   }
 
-  #buryAt(position: Position, actor: string, message: unknown, error: Error): void {
+  /** A message to several actors is several, each with an id and children of its own. */
+  #pathOf(target: number): string {
+    return this.#spec.targets.length === 1 ? '' : String(target);
+  }
+
+  #buryAt(position: Position, target: number, message: unknown, error: Error): void {
     const at = this.#needs.environment.clock.wall();
-    this.#needs.bury({ id: `${this.name}/0/${position}`, actor, key: '', message, error: toWire(error), history: [], attempts: 0, at }, () => this.settled(position, DEAD));
+    const id = formatId(this.name, this.#epoch, position, this.#pathOf(target));
+    this.#needs.bury({ id, actor: this.#spec.targets[target]!.name, key: '', message, error: toWire(error), history: [], attempts: 0, at }, () => this.settled(position, DEAD));
   }
 
   #mustWait(): string | undefined {

@@ -7,7 +7,7 @@ import { asError, KeymillError, toWire } from '../errors.ts';
 import type { ThreadSnapshot } from '../observe/stats.ts';
 import type { Log } from '../topology/define.ts';
 import { DEAD_LETTERS, PARK, type Plan, type PlannedSource } from '../topology/plan.ts';
-import type { Command, Report } from './control.ts';
+import type { Command, Report, Suspect } from './control.ts';
 import { type ActorPlan, Host } from './host.ts';
 import { IoActor } from './io-actor.ts';
 import type { ParkStore } from './parking.ts';
@@ -25,7 +25,7 @@ export interface ThreadBoot {
   readonly gauges: Int32Array;
   readonly positions: Float64Array;
   readonly finished: readonly string[];
-  readonly suspects: readonly { actor: number; hash: number; count: number }[];
+  readonly suspects: readonly Suspect[];
   readonly quarantined: readonly number[];
   readonly firstIoSlot: number;
   readonly first: boolean;

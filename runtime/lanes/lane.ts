@@ -27,7 +27,7 @@ export class Lane {
   #columns = new FrameColumns();
   #firstSeq = 1;
   #nextSeq = 1;
-  /** Version of the partition table when the first message of the open frame found its home: what the frame can vouch for. */
+  /** Version of the partition table when the messages of the open frame found their homes: what the frame can vouch for. */
   #homesSeen = 0;
   readonly #sending: Sending;
   readonly #environment: Environment;
@@ -65,6 +65,8 @@ export class Lane {
    * looked up. Throws what `FrameWriter.add` throws, and then nothing was taken.
    */
   append(message: Envelope, owner: Owner | null, token: number, maxBytes: number, homesSeen: number): number {
+    // A frame vouches for one version: with an older one the receiver might bounce this message and not those after it.
+    if (homesSeen !== this.#homesSeen) this.flush();
     const size = this.#writer.add(message, this.#nextSeq, maxBytes);
     if (this.#writer.count === 1) {
       this.#firstSeq = this.#nextSeq;
@@ -108,13 +110,12 @@ export class Lane {
     }
   }
 
-  /** The receiver died. What it had not settled stays in the outbox. */
+  /** The receiver died. What it had not settled stays in the outbox, and what was held waits on until the lane reopens. */
   close(): void {
     if (this.#port === null) return;
     this.#environment.probe?.('lane.closed');
     this.#port.close();
     this.#port = null;
-    this.held.clear();
   }
 
   /** Gives memory back when frames with little left pin much of it. A replay of those is checked message by message. */

@@ -38,6 +38,8 @@ export type SettleCode = Outcome | typeof BOUNCED;
  */
 export interface Owner {
   settled(token: number, outcome: Outcome): void;
+  /** Nobody waits for it any more, and who gave it gives it again: it need not be replayed. */
+  isOrphan?(token: number): boolean;
   /** The reply of an ask; comes at most once and not after `settled`. */
   replied?(token: number, ok: boolean, value: unknown): void;
 }

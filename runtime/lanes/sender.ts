@@ -64,9 +64,10 @@ export class Sender {
   readonly #room = new Map<Lane, Map<number, Waiting[]>>();
   readonly #heldQueues = new Map<Lane, Map<number, Map<Key, Waiting[]>>>();
   readonly #moves = new Map<number, Move>();
-  /** Per partition: unsettled messages, and the slot that messages went to last; HELD before the first. */
+  /** Per partition: unsettled messages, the slot that messages went to last (HELD before the first), and its epoch then. */
   readonly #outstanding: Int32Array;
   readonly #lastSlot: Int16Array;
+  readonly #lastEpoch: Int32Array;
   readonly #paused = new Set<number>();
   #homesSeen = 0;
   /** Size in bytes of the message accepted last. */
@@ -80,6 +81,7 @@ export class Sender {
     this.#requestLane = requestLane;
     this.#outstanding = new Int32Array(homes.partitions);
     this.#lastSlot = new Int16Array(homes.partitions).fill(HELD);
+    this.#lastEpoch = new Int32Array(homes.partitions);
   }
 
   /**
@@ -122,6 +124,7 @@ export class Sender {
     port.onMessage(message => this.#returned(lane, message as Returns));
     lane.flush();
     const homesSeen = this.#homes.version;
+    this.#withdrawOrphans(lane);
     this.#reroute(lane);
     lane.open(port, homesSeen);
     this.#retryHeld(lane);
@@ -205,11 +208,14 @@ export class Sender {
     const partition = message.hash & this.#homes.mask;
     const known = this.#moves.size === 0 ? undefined : this.#moves.get(partition);
     if (known) return known;
+    const epoch = this.#homes.epochOf(partition);
     const home = this.#homes.homeOf(partition);
     const last = this.#lastSlot[partition]!;
-    if (home === last && home !== HELD) return null;
-    if (home !== HELD && last === HELD) {
+    if (home === last && home !== HELD && epoch === this.#lastEpoch[partition]) return null;
+    // Gone and come back counts as a move while something of before is unsettled: the host may bounce it yet.
+    if (home !== HELD && (last === HELD || home === last) && this.#outstanding[partition] === 0) {
       this.#lastSlot[partition] = home;
+      this.#lastEpoch[partition] = epoch;
       return null;
     }
     this.#environment.probe?.('move.held');
@@ -275,14 +281,6 @@ export class Sender {
     }
   }
 
-  /** Puts a waiting entry of a resting partition where it belongs: on its lane, or in a queue. */
-  #place(entry: Waiting): void {
-    if (entry.cancelled) return;
-    const moving = this.#movingOf(entry.message);
-    if (moving) moving.waiting.push(entry);
-    else this.#enqueue(entry);
-  }
-
   #enqueue(entry: Waiting): void {
     const { message } = entry;
     const lane = this.#laneOf(message);
@@ -320,9 +318,9 @@ export class Sender {
           if (lane.isHeld(actor, entry.message.key)) heldQueue(this.#heldQueues, lane, entry.message).push(entry);
           else this.#accept(lane, entry);
         }
-        if (queue.length === 0) queues.delete(actor);
+        if (queue.length === 0 && queues.get(actor) === queue) queues.delete(actor);
       }
-    if (queues?.size === 0) this.#room.delete(lane);
+    if (queues?.size === 0 && this.#room.get(lane) === queues) this.#room.delete(lane);
   }
 
   // ── returns ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -347,9 +345,9 @@ export class Sender {
     const bounced = code === BOUNCED ? this.#read(lane, first, last) : null;
     const freed: number[] = [];
     lane.outbox.settle(first, last, (frame, index) => {
-      this.#forget(lane, frame, index, freed);
+      if (bounced !== null) this.#bounce(bounced.get(frame.seqOf(index))!, frame, index);
+      this.#forget(lane, frame, index, freed); // after the bounce, which puts its partition on the move
       if (bounced === null) frame.owners[index]?.settled(frame.tokens[index]!, code as Outcome);
-      else this.#bounce(bounced.get(frame.seqOf(index))!, frame, index);
     });
     for (const partition of freed) this.#tryResume(partition);
   }
@@ -405,16 +403,23 @@ export class Sender {
     if (keys.size === 0) lane.held.delete(actor);
     const queues = this.#heldQueues.get(lane)?.get(actor);
     const queue = queues?.get(key);
-    if (!queue) return;
+    if (!queue || this.#movingOf(queue[0]!.message) !== null) return; // noticing a move takes all of them out
     queues!.delete(key);
-    for (const entry of queue) this.#place(entry);
+    this.#rejoin(lane, actor, queue);
   }
 
   /** After a lane reopened nothing is held any more: what waited takes its place again. */
   #retryHeld(lane: Lane): void {
+    lane.held.clear();
     const queues = this.#heldQueues.get(lane);
     this.#heldQueues.delete(lane);
-    if (queues) for (const keys of queues.values()) for (const queue of keys.values()) for (const entry of queue) this.#place(entry);
+    if (queues) for (const [actor, keys] of queues) this.#rejoin(lane, actor, [...keys.values()].flat());
+  }
+
+  /** What was held came before all that waits for room: it goes to the front. The next pump looks at it. */
+  #rejoin(lane: Lane, actor: number, entries: Waiting[]): void {
+    const later = roomQueue(this.#room, lane, actor);
+    this.#room.get(lane)!.set(actor, entries.concat(later));
   }
 
   // ── moves (rule 19) ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -424,16 +429,25 @@ export class Sender {
     const move = this.#moves.get(partition);
     if (!move || this.#outstanding[partition]! > 0) return;
     this.#homesSeen = this.#homes.version;
+    const epoch = this.#homes.epochOf(partition);
     const home = this.#homes.homeOf(partition);
     if (home === HELD) return;
     this.#moves.delete(partition);
     this.#lastSlot[partition] = home;
+    this.#lastEpoch[partition] = epoch;
     move.bounced.sort((a, b) => a.seq - b.seq);
     for (const { message, owner, token } of move.bounced) {
       this.#environment.probe?.('message.rerouted');
       this.#append(this.#laneOf(message), message, owner, token); // was accepted long ago: needs no credit
     }
-    for (const entry of move.waiting) this.#place(entry);
+    // All of them stand in line before the first is accepted: who is called back then may send again.
+    const lanes = new Set<Lane>();
+    for (const entry of move.waiting) {
+      const lane = this.#laneOf(entry.message);
+      lanes.add(lane);
+      roomQueue(this.#room, lane, entry.message.actor).push(entry);
+    }
+    for (const lane of lanes) this.#pump(lane);
   }
 
   /** Takes the waiting messages of a partition out of all queues: they precede whatever is sent from now on. */
@@ -455,8 +469,18 @@ export class Sender {
     for (const actors of this.#room.values())
       for (const queue of actors.values()) {
         const rest = take(queue);
-        queue.splice(0, queue.length, ...rest);
+        queue.length = 0;
+        for (const entry of rest) queue.push(entry);
       }
+  }
+
+  /** Before a replay: children of items that their own senders send again are left out, or each crash would double them. */
+  #withdrawOrphans(lane: Lane): void {
+    const orphans: number[] = [];
+    for (const frame of lane.outbox.unsettled()) for (let i = 0; i < frame.count; i++) if (!frame.isSettled(i) && frame.owners[i]?.isOrphan?.(frame.tokens[i]!)) orphans.push(frame.seqOf(i));
+    const freed: number[] = [];
+    for (const seq of orphans) lane.outbox.settle(seq, seq, (frame, index) => this.#forget(lane, frame, index, freed));
+    for (const partition of freed) this.#tryResume(partition);
   }
 
   /** Before a replay: messages whose partition lives elsewhere by now are taken back instead. */

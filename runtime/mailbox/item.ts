@@ -32,8 +32,9 @@ export class Item {
   body: unknown;
   readonly key: Key;
   readonly hash: number;
-  readonly origin: Origin;
-  readonly seq: number;
+  /** Where it settles. Changes when it is parked while it is here. */
+  origin: Origin;
+  seq: number;
   readonly size: number;
   readonly source: string;
   readonly epoch: number;

@@ -40,10 +40,14 @@ export class Mailbox<State = unknown> {
   notBefore = 0;
   /** Paused by an operator or by onDead: parkKey. */
   paused = false;
-  /** Leading items that were in flight when the last host died: they run alone (rule 10). */
+  /** Items that were in flight when the last host died: they run alone (rule 10). */
   suspects = 0;
+  /** Mark (host/ledger.ts) of the first of them; null when that is the item at the front. */
+  suspectMark: number | null = null;
   /** Senders told that this key is full. */
   holding: Set<Origin> | null = null;
+  /** What its batch in flight is made of, or null. */
+  inFlight: readonly Item[] | null = null;
   /** Items of it that lie in the park; arrivals join them there (onKeyFull: park). */
   parked = 0;
   failures = 0;

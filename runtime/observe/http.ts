@@ -25,7 +25,7 @@ export interface HttpOptions {
   /** 200 or 503 of /health/ready. */
   ready: () => { ok: boolean; reasons: string[] };
   /** The full report of GET /health. */
-  health: () => object;
+  health: () => object | Promise<object>;
 }
 
 export interface HttpHandle {
@@ -73,7 +73,7 @@ type Routes = ReadonlyMap<string, () => Promise<Answer>>;
 function routesOf(options: HttpOptions): Routes {
   return new Map([
     ['/metrics', async () => ({ status: 200, type: METRICS_TYPE, body: await options.metrics() })],
-    ['/health', async () => json(options.live().ok ? 200 : 503, options.health())],
+    ['/health', async () => json(options.live().ok ? 200 : 503, await options.health())],
     ['/health/live', async () => verdict(options.live())],
     ['/health/ready', async () => verdict(options.ready())],
   ]);

@@ -6,7 +6,8 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { BatchTrigger } from '../topology/define.ts';
 
-export type DropReason = 'DropOldest' | 'DropNewest' | 'DropWrite' | 'Deadline';
+/** KeyFull: an ask to a key whose messages are parked. */
+export type DropReason = 'DropOldest' | 'DropNewest' | 'DropWrite' | 'KeyFull';
 
 /** Counters of one actor in one thread, since the thread started. */
 export class ActorStats {
@@ -17,7 +18,7 @@ export class ActorStats {
   /** Messages settled as done. */
   done = 0;
   dead = 0;
-  dropped: Record<DropReason, number> = { DropOldest: 0, DropNewest: 0, DropWrite: 0, Deadline: 0 };
+  dropped: Record<DropReason, number> = { DropOldest: 0, DropNewest: 0, DropWrite: 0, KeyFull: 0 };
   batches = 0;
   /** Sum of the sizes of all batches; over `batches` it is batch_size_avg. */
   batchItems = 0;

@@ -14,7 +14,8 @@
 import type { Environment, Transition } from '../environment.ts';
 import { KeymillError } from '../errors.ts';
 import type { DeadLetter } from '../delivery/dead-letter.ts';
-import type { Parked } from '../host/parking.ts';
+import { ParkFences } from '../delivery/park.ts';
+import type { Claim, Parked } from '../host/parking.ts';
 import type { IoSpec } from '../io/contract.ts';
 import type { BatchContext, Key, Log, SourceHalf } from '../topology/define.ts';
 import type { Actor } from '../topology/define.ts';
@@ -60,6 +61,7 @@ export class Simulation {
   readonly environment: Environment;
   failure: Error | null = null;
   readonly #parked = new Map<string, { actor: string; key: Key; hash: number; messages: Map<number, Parked> }>();
+  readonly #fences = new ParkFences();
   #parkSeq = 1;
 
   constructor(given: SimulationOptions) {
@@ -255,9 +257,11 @@ export class Simulation {
 
   #parkSpec(): IoSpec {
     const base = memorySpec('park', ask => {
-      const op = ask as { op: string; messages: Parked[]; actor: string; key: Key; seq: number; after: number; count: number };
+      const op = ask as { op: string; messages: Parked[]; claim: Claim; claims: Claim[]; actor: string; key: Key; seq: number; after: number; count: number };
+      if (op.op === 'keys') this.#fences.claim(op.claims);
       if (op.op === 'keys') return { value: [...this.#parked.values()].map(({ actor, key, hash, messages }) => ({ actor, key, hash, count: messages.size })) };
       if (this.storeBroken) return { error: new KeymillError('IO_FAILED', 'the simulated store is broken') };
+      if (op.op === 'append' && !this.#fences.admits(op.claim)) return { error: new KeymillError('IO_FAILED', 'fenced') };
       if (op.op === 'append') return { value: op.messages.map(message => this.#park(message)) };
       const name = `${op.actor}/${String(op.key)}`;
       const entry = this.#parked.get(name);
@@ -272,23 +276,23 @@ export class Simulation {
     return {
       ...base,
       client: ask => ({
-        append: (messages: readonly Parked[]) => ask({ op: 'append', messages }),
+        append: (messages: readonly Parked[], claim: Claim) => ask({ op: 'append', messages, claim }),
         take: (actor: string, key: Key, after: number, count: number) => ask({ op: 'take', actor, key, after, count }),
         forget: async (actor: string, key: Key, seq: number) => void (await ask({ op: 'forget', actor, key, seq })),
-        keys: () => ask({ op: 'keys' }),
+        keys: (claims: readonly Claim[]) => ask({ op: 'keys', claims }),
       }),
     };
   }
 
-  /** False when this very message is parked already. */
-  #park(message: Parked): boolean {
+  /** Its number; negative when this very message is parked already. */
+  #park(message: Parked): number {
     const { actor, key, hash, source, epoch, position, path } = message;
     const name = `${actor}/${String(key)}`;
     const entry = this.#parked.get(name) ?? { actor, key, hash, messages: new Map<number, Parked>() };
     this.#parked.set(name, entry);
-    for (const other of entry.messages.values()) if (other.source === source && other.epoch === epoch && other.position === position && other.path === path) return false;
-    entry.messages.set(this.#parkSeq++, message);
-    return true;
+    for (const [seq, other] of entry.messages) if (other.source === source && other.epoch === epoch && other.position === position && other.path === path) return -seq;
+    entry.messages.set(this.#parkSeq, message);
+    return this.#parkSeq++;
   }
 
   /** The messages that lie in the park. */

@@ -99,6 +99,8 @@ export async function makePlan(topology: Topology, overrides: Overrides, cores: 
   for (const actor of planned)
     for (const [list, prefix] of [[actor.options.sends, ''], [actor.options.uses, 'io:']] as const)
       for (const target of list ?? []) if (!planned.some(one => one.name === prefix + target)) faults.push(`actors.${actor.name}.${prefix ? 'uses' : 'sends'}: there is no ${describe(target)}`);
+  for (const { name: actor, options: own } of planned)
+    if (own.batch.across === 'keys' && own.onKeyFull === 'park') faults.push(`actors.${actor}.onKeyFull: park needs a mailbox for each key, and batch.across: 'keys' has one for all`);
   if (faults.length > 0) throw new KeymillError('CONFIG_INVALID', `${name ?? 'topology'}\n  ${faults.join('\n  ')}`);
   refuseWaitingCycles(planned);
   return { name: name!, options: options!, actors: planned, sources: plannedSources, ioThreads: perKind ? Math.max(1, kinds.length) : 1, warnings: [] };

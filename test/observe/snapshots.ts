@@ -17,7 +17,7 @@ export function actorSnapshot(some: Partial<ActorSnapshot> = {}): ActorSnapshot 
     dequeued: 0,
     done: 0,
     dead: 0,
-    dropped: { DropOldest: 0, DropNewest: 0, DropWrite: 0, Deadline: 0 },
+    dropped: { DropOldest: 0, DropNewest: 0, DropWrite: 0, KeyFull: 0 },
     batches: 0,
     batchItems: 0,
     triggers: { size: 0, depth: 0, time: 0, drain: 0, solo: 0 },
@@ -69,7 +69,7 @@ export function fullSnapshot(): ThreadSnapshot {
       orders: actorSnapshot({
         done: 90,
         dead: 1,
-        dropped: { DropOldest: 3, DropNewest: 0, DropWrite: 0, Deadline: 1 },
+        dropped: { DropOldest: 3, DropNewest: 0, DropWrite: 0, KeyFull: 1 },
         queueing: histogramOf(1000, 2000),
         processing: histogramOf(3000),
         endToEnd: histogramOf(4000, 9000),

@@ -86,7 +86,8 @@ export class Judge {
   begin(ids: readonly string[], node: { alive: boolean; name: string }): void {
     this.note(`${node.name} begins ${ids.join(' ')}`);
     const batch = new Set(ids);
-    for (const id of ids) {
+    if (batch.size < ids.length && this.deaths === 0) throw this.#broken(`a batch holds a message twice: ${ids.join(' ')}`);
+    for (const id of batch) {
       const record = this.of(id);
       const { message } = record;
       if (!record.accepted && record.sentBy.length === 0) throw this.#broken(`${id} is handled, though its sender has not sent it`);
@@ -169,7 +170,7 @@ export class Judge {
       if (!record.accepted || record.forsaken) continue;
       if (!this.#isOver(record)) throw this.#broken(`lost: ${message.id} was accepted and is neither done nor dead nor dropped`);
       this.#mustBeOver(record, message.id);
-      if (message.poison && record.begun > 0 && record.dead !== 'HOST_KILLED') throw this.#broken(`${message.id} kills its host whenever it runs, but was not quarantined (${record.dead})`);
+      if (message.poison && record.begun > 0 && record.dead === null) throw this.#broken(`${message.id} kills its host whenever it runs, but was not quarantined (${record.dead})`);
     }
   }
 

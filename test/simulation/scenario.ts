@@ -119,6 +119,7 @@ class Scenario {
   *picture(): Iterable<string> {
     const { supervisor, threads } = this.#simulation;
     yield `open tells ${this.#openTells}, parked ${this.#simulation.parkedCount}, sources settled ${supervisor.sourcesSettled}, main unsettled ${supervisor.main.sender.unsettled}, store broken ${this.#simulation.storeBroken}`;
+    for (const message of this.#simulation.parkedBodies() as Iterable<Message>) yield `parked ${message.id} ${message.actor}/${message.key} ${JSON.stringify(this.judge.of(message.id), (k, v) => (k === 'message' || k === 'running' || k === 'sentBy' ? undefined : v))}`;
     yield `main ${JSON.stringify(supervisor.main.sender.snapshots())}`;
     for (const slot of supervisor.slots) if (slot) yield `slot ${slot.index} ${slot.status} @${slot.incarnation} suspects ${JSON.stringify(slot.suspects)}`;
     for (const { node, thread } of threads.living.values()) {
@@ -127,7 +128,7 @@ class Scenario {
       thread.host.sender.eachUnsettled(message => unsettled.push((message.body as Message).id ?? JSON.stringify(message.body).slice(0, 60)));
       yield `  unsettled ${unsettled.join(' ')}`;
       for (const cell of thread.host.cells)
-        if (cell) for (const mailbox of cell.mailboxes()) if (mailbox.count > 0 || mailbox.standing === 'running') yield `  ${cell.name}/${String(mailbox.key)} ${mailbox.standing} line ${mailbox.line} count ${mailbox.count} notBefore ${mailbox.notBefore} paused ${mailbox.paused} parked ${mailbox.parked} suspects ${mailbox.suspects} head ${mailbox.head?.id}`;
+        if (cell) for (const mailbox of cell.mailboxes()) if (mailbox.count > 0 || mailbox.standing === 'running' || mailbox.parked > 0) yield `  ${cell.name}/${String(mailbox.key)} ${mailbox.standing} line ${mailbox.line} count ${mailbox.count} notBefore ${mailbox.notBefore} paused ${mailbox.paused} parked ${mailbox.parked} suspects ${mailbox.suspects} head ${mailbox.head?.id}`;
     }
     for (const record of this.judge.records.values()) if (record.accepted && !this.judge.isOver(record.message.id)) yield `not over: ${JSON.stringify({ ...record, message: record.message.id, running: record.running !== null, sentBy: record.sentBy.length })}`;
   }
@@ -208,7 +209,9 @@ class Scenario {
       async *read(from, signal) {
         for (let at = source.replayable ? from : source.cursor; at < source.messages.length && !signal.aborted; ) {
           const chunk: SourceRecord<Message>[] = [];
-          for (let i = 0; i < 4 && at < source.messages.length; i++, at++) chunk.push({ position: at, value: source.messages[at]! });
+          for (let i = 0; i < 4 && at < source.messages.length; i++, at++)
+            // What was acked one by one is not given again, as a broker would not.
+            if (source.contiguous || !judge.of(source.messages[at]!.id).settled) chunk.push({ position: at, value: source.messages[at]! });
           await simulation().sleep(1);
           if (simulation().isGhost) return;
           source.cursor = at;
