@@ -34,7 +34,7 @@ async function run(file: string, flags: CheckFlags): Promise<void> {
     const ok = unreachable.length === 0;
     if (flags.json) process.stdout.write(`${JSON.stringify({ ok, name: plan.name, actors: namesOf(plan, false), io: namesOf(plan, true), sources: plan.sources.map(source => source.name), errors: unreachable.map(one => errorJson(one.error)) })}\n`);
     else {
-      process.stdout.write(`${paint.green('ok')} ${plan.name}: actors ${namesOf(plan, false).join(', ')} · sources ${plan.sources.map(source => source.name).join(', ') || 'none'} · I/O ${namesOf(plan, true).join(', ') || 'none'}\n`);
+      process.stdout.write(`${ok ? paint.green('ok') : paint.red('not ok')} ${plan.name}: actors ${namesOf(plan, false).join(', ')} · sources ${plan.sources.map(source => source.name).join(', ') || 'none'} · I/O ${namesOf(plan, true).join(', ') || 'none'}\n`);
       for (const { name, error } of unreachable) process.stdout.write(`io.${name}: ${formatError(error, paint)}\n`);
     }
     process.exitCode = ok ? 0 : EXIT_FAILED;

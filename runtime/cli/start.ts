@@ -1,9 +1,10 @@
 /** `keymill start FILE`: runs a topology until its sources end (--once), a signal comes, or it fails. */
 import { Command, InvalidArgumentError } from 'commander';
 import type { Summary } from '../observe/summary.ts';
+import { parseLogLevel } from '../observe/log.ts';
 import { type Runtime, start } from '../runtime.ts';
 import { parseChaos } from '../supervisor/chaos.ts';
-import { loadTopology } from '../topology/plan.ts';
+import { loadTopology, moduleUrl } from '../topology/plan.ts';
 import { EXIT_FAILED, errorJson, exitCodeOf, formatError } from './errors.ts';
 import { format, paintFor, Progress, progressLine } from './terminal.ts';
 
@@ -43,9 +44,9 @@ async function run(file: string, flags: StartFlags): Promise<void> {
     const topology = await loadTopology(file);
     if (flags.repeat !== undefined) for (const source of Object.keys(topology.definition.sources ?? {})) set[`sources.${source}.repeat`] = flags.repeat;
     runtime = await start(topology, {
-      module: new URL(file, `file://${process.cwd()}/`).href,
+      module: moduleUrl(file),
       set,
-      logLevel: (flags.log ?? process.env['KEYMILL_LOG_LEVEL'] ?? 'warn') as 'warn',
+      logLevel: parseLogLevel(flags.log ?? process.env['KEYMILL_LOG_LEVEL'] ?? 'warn'),
       ...(flags.port === undefined ? {} : { port: flags.port }),
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
       ...(flags.data === undefined ? {} : { dataDir: flags.data }),

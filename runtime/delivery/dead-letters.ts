@@ -67,8 +67,9 @@ class DeadLetterFile implements IoResource {
     for (let i = 0; i < asks.length; i++) {
       const ask = asks[i]!;
       if (ask.op === 'write') {
-        if (this.#letters.has(ask.letter.id)) replies[i] = { value: undefined };
-        else writes.push({ index: i, id: ask.letter.id, line: encode(ask.letter) });
+        const id = await this.#idFor(ask.letter);
+        if (id === undefined) replies[i] = { value: undefined };
+        else writes.push({ index: i, id, line: encode({ ...ask.letter, id }) });
       }
     }
     if (writes.length > 0) {
@@ -91,6 +92,21 @@ class DeadLetterFile implements IoResource {
 
   async close(): Promise<void> {
     await this.#log.close();
+  }
+
+  /**
+   * The id to write it under; undefined when this letter stands already, written before a crash. A source that reads
+   * another file from position 0, as the one of the next day, gives other messages the same ids: they get a number.
+   */
+  async #idFor(letter: DeadLetter): Promise<string | undefined> {
+    let { id } = letter;
+    for (let number = 2; ; number++) {
+      const place = this.#letters.get(id);
+      if (!place) return id;
+      const { actor, packed } = JSON.parse(await this.#log.read(place)) as { actor: string; packed: string };
+      if (actor === letter.actor && packed === pack(letter.message)) return undefined;
+      id = `${letter.id}~${number}`;
+    }
   }
 
   async #answer(ask: Exclude<DeadLetterOp, { op: 'write' }>): Promise<IoReply> {
@@ -128,8 +144,12 @@ function encode(letter: DeadLetter): string {
     attempts: letter.attempts,
     history: letter.history,
     message: readable(letter.message),
-    packed: Buffer.from(packValue(letter.message)).toString('base64'),
+    packed: pack(letter.message),
   });
+}
+
+function pack(message: unknown): string {
+  return Buffer.from(packValue(message)).toString('base64');
 }
 
 function decode(line: string): DeadLetter {

@@ -38,6 +38,8 @@ export interface DeliveryNeeds {
   readonly quarantined: ReadonlySet<number>;
   /** Writes a dead letter durably, for ever if need be, and then calls `written`. */
   bury(letter: DeadLetter, written: () => void): void;
+  /** The handler is over; children may still wait for room. */
+  handled(cell: Cell, mailbox: Mailbox): void;
   /** The mailbox is free again. */
   freed(cell: Cell, mailbox: Mailbox): void;
   /** The actor must stop, be made anew, or bring the runtime down (supervise, onDead). */
@@ -128,23 +130,29 @@ export class Delivery {
       if (isThenable(result)) {
         result.then(
           value => {
-            if (this.#itemDone(batch, item, value, () => this.#callNext(batch, context))) this.#callNext(batch, context);
+            if (this.#itemDone(batch, item, value)) this.#callNext(batch, context);
           },
           (error: unknown) => this.#ended(batch, [], [{ index: batch.index, error }]),
         );
         return;
       }
-      if (!this.#itemDone(batch, item, result, () => this.#callNext(batch, context))) return;
+      if (!this.#itemDone(batch, item, result)) return;
     }
     this.#ended(batch, [], []);
   }
 
-  /** True if the next item may run at once; else `go` is called when the children of this one have left. */
-  #itemDone(batch: Batch, item: Item, value: unknown, go: () => void): boolean {
-    this.#succeeded(batch, item, batch.index, value, batch.sends, go);
+  /**
+   * True if the next item may run at once. Where children of this one wait for room, the batch ends here: what is left
+   * of it goes back to the mailbox, which is free again when they have left. No handler runs meanwhile, so no time-out does.
+   */
+  #itemDone(batch: Batch, item: Item, value: unknown): boolean {
+    this.#succeeded(batch, item, batch.index, value, batch.sends);
     batch.sends = [];
     batch.index++;
-    if (batch.unaccepted > 0) return false;
+    if (batch.unaccepted > 0) {
+      this.#ended(batch, [], []);
+      return false;
+    }
     this.#restartTimeout(batch);
     return true;
   }
@@ -197,7 +205,7 @@ export class Delivery {
     if (sends.length > 0 && done.size < items.length && succeeded.length < items.length) this.#needs.environment.probe?.('children.discarded');
     for (const index of succeeded) {
       const item = items[index]!;
-      this.#succeeded(batch, item, index, replies[index], sends.filter(send => send.parent === item), null);
+      this.#succeeded(batch, item, index, replies[index], sends.filter(send => send.parent === item));
     }
     const back: Item[] = [];
     for (let i = batch.index; i < items.length; i++) if (!done.has(i)) this.#goesBack(items[i]!, back);
@@ -209,6 +217,7 @@ export class Delivery {
     }
     for (const { index, error } of failed) this.#failed(batch, items[index]!, error);
     if (failed.length === 0) mailbox.failures = 0;
+    this.#needs.handled(cell, mailbox);
     this.#finish(batch);
   }
 
@@ -220,7 +229,7 @@ export class Delivery {
     } else back.push(item);
   }
 
-  #succeeded(batch: Batch, item: Item, index: number, value: unknown, sends: readonly { parent: Item; message: Parameters<Sender['send']>[0] }[], go: (() => void) | null): void {
+  #succeeded(batch: Batch, item: Item, index: number, value: unknown, sends: readonly { parent: Item; message: Parameters<Sender['send']>[0] }[]): void {
     const { cell } = batch;
     cell.stats.done++;
     item.solo = false;
@@ -228,16 +237,14 @@ export class Delivery {
       if (value instanceof ReplyError) item.origin.reply(item.seq, false, value.error);
       else item.origin.reply(item.seq, true, value);
     }
-    if (sends.length > 0) this.#needs.environment.probe?.('children.sent');
-    for (const { message } of sends) {
+    // Its dead sender sends the item again, and its rerun the children. They must all come from there, or a later one
+    // sent from here would overtake an earlier one that was withdrawn (Sender.laneOpened).
+    const isOrphan = batch.isOrphan(index);
+    if (sends.length > 0) this.#needs.environment.probe?.(isOrphan ? 'children.discarded' : 'children.sent');
+    for (const { message } of isOrphan ? [] : sends) {
       item.pending++;
       const accepted = (): void => {
-        if (--batch.unaccepted > 0) return;
-        if (batch.ended) this.#finish(batch);
-        else {
-          this.#restartTimeout(batch);
-          go?.();
-        }
+        if (--batch.unaccepted === 0) this.#finish(batch);
       };
       const sent = this.#needs.sender.send(message, batch, index, accepted, accepted);
       if (sent !== true) {
@@ -250,7 +257,6 @@ export class Delivery {
 
   #finish(batch: Batch): void {
     if (!batch.ended || batch.unaccepted > 0) return;
-    batch.mailbox.inFlight = null;
     this.#needs.freed(batch.cell, batch.mailbox);
   }
 
@@ -372,6 +378,7 @@ export class Delivery {
     const now = this.#needs.environment.clock.now();
     if (batch.timedOut) this.#needs.environment.probe?.('batch.zombie-ended');
     batch.ended = true;
+    batch.mailbox.inFlight = null;
     this.#unlink(batch);
     cell.running--;
     cell.stats.inFlightBatches--;

@@ -127,6 +127,7 @@ export class Host implements ContextHost {
       scheduler: this.scheduler,
       quarantined,
       bury: (letter, written) => this.bury(letter, written),
+      handled: (cell, mailbox) => this.#handled(cell, mailbox),
       freed: (cell, mailbox) => this.#freed(cell, mailbox),
       supervise: (cell, mailbox, error) => this.#supervise(cell, mailbox, error),
       stop: (cell, error) => this.#stop(cell, error),
@@ -372,17 +373,20 @@ export class Host implements ContextHost {
 
   /** A batch is over and its children left: the key may go on, unless its partition is leaving. */
   #freed(cell: Cell, mailbox: Mailbox): void {
-    const partition = mailbox.hash & this.homes.mask;
-    const releasing = this.#releasing.get(partition);
-    if (releasing?.delete(mailbox)) {
-      mailbox.standing = 'waiting';
-      this.#bounceAll(cell, mailbox, partition);
-      this.#releasedIfResting(partition);
-      return;
-    }
+    this.#handled(cell, mailbox);
     if (cell.find(mailbox.key, mailbox.hash) !== mailbox) return; // it has left memory
     this.#maybeFree(cell, mailbox);
     this.scheduler.release(cell, mailbox);
+  }
+
+  /** A handler is over: if its partition is leaving, this key can go. Children that wait for room leave from here. */
+  #handled(cell: Cell, mailbox: Mailbox): void {
+    // The one mailbox of an actor across keys may be in the way of several partitions.
+    for (const [partition, running] of [...this.#releasing])
+      if (running.delete(mailbox)) {
+        this.#bounceAll(cell, mailbox, partition);
+        this.#releasedIfResting(partition);
+      }
   }
 
   // ── moving partitions (rule 19) ──────────────────────────────────────────────────────────────────────────────────
@@ -394,7 +398,7 @@ export class Host implements ContextHost {
     for (const cell of this.cells) {
       if (!cell || cell.fixed) continue;
       for (const mailbox of [...cell.mailboxes(partition)])
-        if (mailbox.standing === 'running') running.add(mailbox);
+        if (mailbox.inFlight !== null) running.add(mailbox);
         else this.#bounceAll(cell, mailbox, partition);
     }
     this.#releasedIfResting(partition);
@@ -446,7 +450,13 @@ export class Host implements ContextHost {
     if (cell.options.sends && !cell.options.sends.includes(target.name)) throw new KeymillError('CONFIG_INVALID', `${cell.name} sends to ${target.name}, which its option \`sends\` does not list`, { place: { actor: cell.name } });
     if (batch.sends.length >= cell.options.maxSends) throw new KeymillError('SEND_TOO_MANY', `a batch of ${cell.name} sent more than ${cell.options.maxSends} messages`, { place: { actor: cell.name } });
     const key = checkKey(target.definition.key(message), target.name);
-    const value = carryWithin(message, target.options.maxMessageBytes);
+    let value: unknown;
+    try {
+      value = carryWithin(message, target.options.maxMessageBytes);
+    } catch (error) {
+      if (isKeymillError(error)) error.place.actor = target.name;
+      throw error;
+    }
     this.#edge(cell.name, target.name);
     batch.sends.push({ parent, message: this.#childOf(parent, index, key, value, options, null) });
   }

@@ -39,7 +39,8 @@ export class IoActor {
     this.#policy = createPolicy(`io:${this.name}`, { ...(this.#spec.policy ?? DEFAULT_IO_POLICY), ...(probe ? { probe: () => probe.call(this.#resource) } : {}) }, environment);
     let wasOpen = false;
     this.#policy.onState(state => {
-      const open = state === 'open' || state === 'forcedOpen';
+      // Half open with a probe, calls are refused still: only the probe's success lets them through.
+      const open = state === 'open' || state === 'forcedOpen' || (state === 'halfOpen' && probe !== undefined);
       if (open !== wasOpen) this.#onBreaker(open);
       wasOpen = open;
     });

@@ -79,8 +79,10 @@ export class Residents {
     }
     if (!(result instanceof Promise)) return done();
     this.leaving++;
+    mailbox.inFlight = [];
     result.catch(failed).finally(() => {
       this.leaving--;
+      mailbox.inFlight = null;
       done();
     });
   }

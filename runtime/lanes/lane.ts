@@ -90,18 +90,18 @@ export class Lane {
   flush(): void {
     if (this.#writer.count === 0) return;
     const bytes = this.#writer.finish(this.#sending, this.#homesSeen);
-    const frame = new OutFrame(this.#firstSeq, null, bytes, this.#columns);
+    const frame = new OutFrame(this.#firstSeq, null, this.#homesSeen, bytes, this.#columns);
     this.#columns = new FrameColumns();
     this.outbox.push(frame);
     if (this.#port !== null) this.#post(frame);
   }
 
   /** The lane reached a (new) incarnation of its receiver: everything unsettled leaves again, in order, before anything new. */
-  open(port: Port, homesSeen: number): void {
+  open(port: Port): void {
     this.#port = port;
     this.#environment.probe?.('lane.opened');
     for (let frame of this.outbox.unsettled()) {
-      if (frame.remaining < frame.count) frame = this.#repack(frame, homesSeen);
+      if (frame.remaining < frame.count) frame = this.#repack(frame);
       if (frame.posted) {
         this.replayed += frame.count;
         this.#environment.probe?.('frame.replayed');
@@ -118,15 +118,15 @@ export class Lane {
     this.#port = null;
   }
 
-  /** Gives memory back when frames with little left pin much of it. A replay of those is checked message by message. */
+  /** Gives memory back when frames with little left pin much of it. */
   compact(): void {
     if (!this.outbox.wasteful) return;
-    for (const frame of this.outbox.unsettled()) if (frame.remaining * 4 <= frame.count) this.#repack(frame, 0);
+    for (const frame of this.outbox.unsettled()) if (frame.remaining * 4 <= frame.count) this.#repack(frame);
   }
 
-  #repack(frame: OutFrame, homesSeen: number): OutFrame {
+  #repack(frame: OutFrame): OutFrame {
     this.#environment.probe?.('frame.repacked');
-    return this.outbox.repack(frame, this.#sending, homesSeen);
+    return this.outbox.repack(frame, this.#sending);
   }
 
   #post(frame: OutFrame): void {

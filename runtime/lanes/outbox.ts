@@ -11,6 +11,8 @@ export class OutFrame {
   readonly firstSeq: number;
   /** Null while the sequence numbers run without holes. */
   readonly seqs: readonly number[] | null;
+  /** Version of the partition table that its bytes vouch for. */
+  readonly homes: number;
   bytes: Uint8Array;
   readonly actors: readonly number[];
   readonly hashes: readonly number[];
@@ -23,9 +25,10 @@ export class OutFrame {
   /** Posted to an earlier incarnation of the receiver: posting it again is a replay. */
   posted = false;
 
-  constructor(firstSeq: number, seqs: readonly number[] | null, bytes: Uint8Array, columns: FrameColumns) {
+  constructor(firstSeq: number, seqs: readonly number[] | null, homes: number, bytes: Uint8Array, columns: FrameColumns) {
     this.firstSeq = firstSeq;
     this.seqs = seqs;
+    this.homes = homes;
     this.bytes = bytes;
     this.actors = columns.actors;
     this.hashes = columns.hashes;
@@ -142,9 +145,12 @@ export class Outbox {
     return this.retainedBytes > REPACK_ABOVE_BYTES && this.retainedBytes > 3 * this.bytes;
   }
 
-  /** Replaces `frame` by one that holds only what is unsettled in it. */
-  repack(frame: OutFrame, sending: Sending, homes: number): OutFrame {
-    const packed = repack(frame, sending, homes);
+  /**
+   * Replaces `frame` by one that holds only what is unsettled in it. It vouches for the version it did before: were it a
+   * newer one, the receiver could take messages of this frame and bounce older ones of the same key before it.
+   */
+  repack(frame: OutFrame, sending: Sending): OutFrame {
+    const packed = repack(frame, sending);
     packed.posted = frame.posted;
     this.#frames[this.#frames.indexOf(frame)] = packed;
     this.retainedBytes += packed.bytes.length - frame.bytes.length;
@@ -166,7 +172,7 @@ export class Outbox {
 
 const NO_BYTES = new Uint8Array(0);
 
-function repack(frame: OutFrame, sending: Sending, homes: number): OutFrame {
+function repack(frame: OutFrame, sending: Sending): OutFrame {
   const writer = new FrameWriter();
   const columns = new FrameColumns();
   const seqs: number[] = [];
@@ -182,5 +188,5 @@ function repack(frame: OutFrame, sending: Sending, homes: number): OutFrame {
   });
   const first = seqs[0]!;
   const contiguous = seqs[seqs.length - 1]! - first === seqs.length - 1;
-  return new OutFrame(first, contiguous ? null : seqs, writer.finish(sending, homes), columns);
+  return new OutFrame(first, contiguous ? null : seqs, frame.homes, writer.finish(sending, frame.homes), columns);
 }

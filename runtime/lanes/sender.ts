@@ -123,10 +123,9 @@ export class Sender {
     const lane = this.#lane(slot);
     port.onMessage(message => this.#returned(lane, message as Returns));
     lane.flush();
-    const homesSeen = this.#homes.version;
     this.#withdrawOrphans(lane);
     this.#reroute(lane);
-    lane.open(port, homesSeen);
+    lane.open(port);
     this.#retryHeld(lane);
     this.#pump(lane);
   }
@@ -403,7 +402,9 @@ export class Sender {
     if (keys.size === 0) lane.held.delete(actor);
     const queues = this.#heldQueues.get(lane)?.get(actor);
     const queue = queues?.get(key);
-    if (!queue || this.#movingOf(queue[0]!.message) !== null) return; // noticing a move takes all of them out
+    if (!queue) return;
+    this.#movingOf(queue[0]!.message);
+    if (queues!.get(key) !== queue) return; // noticing a move took them out
     queues!.delete(key);
     this.#rejoin(lane, actor, queue);
   }

@@ -46,7 +46,7 @@ export class Mailbox<State = unknown> {
   suspectMark: number | null = null;
   /** Senders told that this key is full. */
   holding: Set<Origin> | null = null;
-  /** What its batch in flight is made of, or null. */
+  /** What its handler is running with (nothing: onPassivate runs), or null. */
   inFlight: readonly Item[] | null = null;
   /** Items of it that lie in the park; arrivals join them there (onKeyFull: park). */
   parked = 0;

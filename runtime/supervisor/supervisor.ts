@@ -192,6 +192,7 @@ export class Supervisor {
     this.#blame.assign(slot, reason === 'crash' || reason === 'stuck' || reason === 'zombie');
     this.#broadcast({ type: 'peer-down', slot: slot.index, incarnation: slot.incarnation }, slot);
     this.moves.slotDied(slot.index);
+    if (slot.kind === 'io') this.#forgetBreakers(slot);
     const planned = reason === 'chaos' || reason === 'operator';
     if (!planned) slot.deaths = [...slot.deaths.filter(at => at > now - restart.withinMs), now];
     this.#events.log[planned ? 'info' : 'error'](
@@ -416,6 +417,12 @@ export class Supervisor {
       const slot = this.slots[this.firstIoSlot + source.thread]!;
       this.#tell(slot, { type: 'pause-source', source: source.name, reason: open || held ? `breaker of ${(open ? io : held)!} is open` : undefined });
     }
+  }
+
+  /** The breakers of a dead I/O thread are closed when its replacement opens, and say so to nobody. */
+  #forgetBreakers(slot: Slot): void {
+    for (const { name, io } of this.#config.plan.actors)
+      if (io && this.firstIoSlot + io.thread === slot.index && this.#openBreakers.delete(name)) this.#pauseSources(name, false);
   }
 
   #reaches(actors: readonly string[], io: string): boolean {

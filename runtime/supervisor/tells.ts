@@ -68,7 +68,11 @@ export class Tells implements Owner {
     const envelope = this.#envelope(to, message, options, true);
     const { token, reply } = this.#host.asks.open(this.#nameOf(envelope), options.deadlineMs ?? ASK_TIMEOUT_MS);
     reply.catch(() => undefined); // the caller gets it below, or why it could not be asked
-    await this.#accept(envelope, this.#host.asks, token, options);
+    try {
+      await this.#accept(envelope, this.#host.asks, token, options);
+    } catch (error) {
+      this.#host.asks.fail(token, error);
+    }
     return reply;
   }
 

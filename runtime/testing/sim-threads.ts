@@ -115,6 +115,9 @@ export class SimThreads implements Threads {
         this.deaths++;
         this.onDeath(node);
         this.living.delete(boot.slot);
+        // The code that is running now goes on to the end of its turn; what a dead thread writes must not be seen.
+        const ledger = boot.ledger.slice();
+        const gauges = boot.gauges.slice();
         scheduler.bury(node);
         for (const port of ports) {
           port.peer.loseSome();
@@ -124,6 +127,8 @@ export class SimThreads implements Threads {
         toMain.queue.splice(scheduler.pick(toMain.queue.length + 1));
         toMain.queue.push(() => {
           scheduler.dropLine(toMain);
+          boot.ledger.set(ledger);
+          boot.gauges.set(gauges);
           died(death);
         });
       },

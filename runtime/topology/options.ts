@@ -133,7 +133,7 @@ export const sourceSchema = z.strictObject({
 
 export const runtimeSchema = z.strictObject({
   threads: count(1, 256).optional().meta({ doc: 'Hosts. Default: the cores this process may use.' }),
-  partitions: z.number().int().min(8).max(16_384).refine(n => (n & (n - 1)) === 0, 'a power of two').default(1024).meta({ doc: 'Hash slots that keys fall in; a power of two.' }),
+  partitions: z.number().int().min(8).max(16_384).refine(n => (n & (n - 1)) === 0, 'expected a power of two').default(1024).meta({ doc: 'Hash slots that keys fall in; a power of two.' }),
   ioThreads: z.enum(['auto', 'one', 'perKind']).default('auto').meta({ doc: 'Threads of I/O actors. auto: one for all on up to 2 cores, one per kind above.' }),
   window: windowSchema.meta({ doc: 'Unsettled messages of one lane to one actor.' }),
   quantum: z

@@ -46,9 +46,14 @@ export type Overrides = Readonly<Record<string, unknown>>;
 export const DEAD_LETTERS = 'io:dead-letters';
 export const PARK = 'io:park';
 
+/** The URL of a module that is named by its URL or its path. */
+export function moduleUrl(module: string): string {
+  return /^[a-z]+:\/\//.test(module) ? module : pathToFileURL(module).href;
+}
+
 /** Imports a topology module. Throws TOPOLOGY_MISSING. */
 export async function loadTopology(module: string): Promise<Topology> {
-  const url = /^[a-z]+:\/\//.test(module) ? module : pathToFileURL(module).href;
+  const url = moduleUrl(module);
   let loaded: { default?: unknown };
   try {
     loaded = await import(url);
@@ -165,9 +170,12 @@ function actorOptions(defaults: object | undefined, own: object, path: string, f
   return check(actorSchema, merge(merge(base, defaults ?? {}), own), path, faults) ?? actorSchema.parse({});
 }
 
-/** I/O actors are batch actors that take what there is at once. Their policies, not the engine, retry and time out. */
+/**
+ * I/O actors are batch actors that take what there is at once. Their policies, not the engine, retry and time out. An ask
+ * may hold a whole batch, and a dead letter a message of any size, so the windows alone bound their bytes.
+ */
 function ioOptions(): ActorOptions {
-  return actorSchema.parse({ batch: { flushMs: 0 }, timeoutMs: 0, retry: { attempts: 1 }, passivateMs: 60_000 });
+  return actorSchema.parse({ batch: { flushMs: 0 }, timeoutMs: 0, retry: { attempts: 1 }, passivateMs: 60_000, maxMessageBytes: 2 ** 30 });
 }
 
 /** The engine's face of an I/O actor; `open` and `handleBatch` are put in by the thread that owns it. */

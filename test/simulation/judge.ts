@@ -23,6 +23,8 @@ interface Record {
   settled: boolean;
   /** Deaths of its thread while it was the only one that ran there. */
   deathsAlone: number;
+  /** What overtook it, if it was not dropped. */
+  presumedDropped: string | null;
   /** Given by a sender that died and could not give it again. */
   forsaken: boolean;
 }
@@ -33,10 +35,12 @@ export class Violation extends Error {
 
 export class Judge {
   readonly #mortal: (message: Message) => boolean;
+  readonly #droppable: (message: Message) => boolean;
 
-  /** `mortal`: messages whose script may kill them. While such a one's dead letter is being written, its key goes on. */
-  constructor(mortal: (message: Message) => boolean) {
+  /** `mortal`: messages whose script may kill them. While such a one's dead letter is being written, its key goes on. `droppable`: tells to actors that drop. */
+  constructor(mortal: (message: Message) => boolean, droppable: (message: Message) => boolean) {
     this.#mortal = mortal;
+    this.#droppable = droppable;
   }
 
   readonly records = new Map<string, Record>();
@@ -62,7 +66,7 @@ export class Judge {
   }
 
   add(message: Message): void {
-    const record: Record = { message, accepted: false, sentBy: [], begun: 0, running: null, succeeded: false, dead: null, dropped: false, parked: false, failed: false, settled: false, deathsAlone: 0, forsaken: false };
+    const record: Record = { message, accepted: false, sentBy: [], begun: 0, running: null, succeeded: false, dead: null, dropped: false, parked: false, failed: false, settled: false, deathsAlone: 0, presumedDropped: null, forsaken: false };
     this.records.set(message.id, record);
     const stream = `${message.stream}>${message.actor}/${message.key}`;
     const order = this.#streams.get(stream) ?? [];
@@ -93,12 +97,16 @@ export class Judge {
       if (!record.accepted && record.sentBy.length === 0) throw this.#broken(`${id} is handled, though its sender has not sent it`);
       if (record.dead !== null && this.deaths === 0) throw this.#broken(`${id} is handled again after its dead letter was written`);
       if (record.dropped && this.deaths === 0) throw this.#broken(`${id} is handled though it was dropped`);
-      if (record.settled && !record.parked) throw this.#broken(`${id} is handled again after its sender learned that it is settled`);
+      if (record.settled && !record.parked && !record.forsaken) throw this.#broken(`${id} is handled again after its sender learned that it is settled`);
       for (const other of this.#streams.get(`${message.stream}>${message.actor}/${message.key}`)!) {
         if (other === record) break;
-        if (record.begun === 0 && this.#isOnItsWay(other) && !other.forsaken && !batch.has(other.message.id)) throw this.#broken(`order: ${id} is handled before ${other.message.id} is over`);
+        if (record.begun > 0 || !this.#isOnItsWay(other) || other.forsaken || batch.has(other.message.id)) continue;
+        // It may have been dropped, and the news is on its way. Then it must turn out so.
+        if (other.begun === 0 && this.#droppable(other.message)) other.presumedDropped = id;
+        else throw this.#broken(`order: ${id} is handled before ${other.message.id} is over`);
       }
       for (const other of this.#ofKey(message)) if (other.running?.alive && !batch.has(other.message.id)) throw this.#broken(`two handlers of one key at once: ${other.message.id} still runs, ${id} begins ${JSON.stringify(other.message)}`);
+      if (record.presumedDropped) throw this.#broken(`order: ${record.presumedDropped} was handled before ${id}`);
       if (record.running?.alive) throw this.#broken(`${id} is handled twice at once`);
       if (record.begun > 0) {
         this.repeats++;
@@ -146,7 +154,7 @@ export class Judge {
     if (outcome === 'dropped') {
       if (record.begun > 0 && this.deaths === 0) throw this.#broken(`${id} was dropped after it had been started`);
       record.dropped = true;
-    } else this.#mustBeOver(record, id);
+    } else if (!record.forsaken) this.#mustBeOver(record, id);
     record.settled = true;
   }
 
@@ -168,9 +176,10 @@ export class Judge {
       const { message } = record;
       if (record.dead !== null && !mayDie(message, record.dead, record.deathsAlone)) throw this.#broken(`${message.id} is dead (${record.dead}), though nothing of it should kill it`);
       if (!record.accepted || record.forsaken) continue;
+      if (record.presumedDropped !== null && !record.dropped) throw this.#broken(`order: ${record.presumedDropped} was handled before ${message.id}`);
       if (!this.#isOver(record)) throw this.#broken(`lost: ${message.id} was accepted and is neither done nor dead nor dropped`);
       this.#mustBeOver(record, message.id);
-      if (message.poison && record.begun > 0 && record.dead === null) throw this.#broken(`${message.id} kills its host whenever it runs, but was not quarantined (${record.dead})`);
+      if (message.poison && record.begun > 0 && record.dead === null && !record.dropped) throw this.#broken(`${message.id} kills its host whenever it runs, but was not quarantined (${record.dead})`);
     }
   }
 

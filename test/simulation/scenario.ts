@@ -46,7 +46,7 @@ interface ScriptedSource {
 }
 
 class Scenario {
-  readonly judge = new Judge(message => mayDie(message, ATTEMPTS) || message.ask !== null || message.hang !== 0);
+  readonly judge = new Judge(message => mayDie(message, ATTEMPTS) || (this.#stalls > 0 && message.fails.length > 0) || message.ask !== null || message.hang !== 0, message => message.id.startsWith('tell#') && !message.id.includes('.') && this.#options[message.actor]!.mailbox!.full !== 'Wait');
   readonly #random: () => number;
   readonly #simulation: Simulation;
   readonly #options: Record<string, ActorOptionsInput>;
@@ -55,7 +55,9 @@ class Scenario {
   readonly #asks: Message[] = [];
   readonly #quarantineAfter: number;
   #faults = 0;
+  readonly #mustDie: string[] = [];
   #openTells = 0;
+  #stalls = 0;
 
   constructor(seed: number, transitions: Map<Transition, number> | undefined, log: ((text: string) => void) | undefined) {
     this.#random = seededRandom(seed ^ 0x5bd1e995);
@@ -110,6 +112,7 @@ class Scenario {
     }, 'settlement of everything');
     if (this.#simulation.failure) throw this.#simulation.failure;
     this.#observe();
+    for (const id of this.#mustDie) if (judge.of(id).dead === null) throw new Violation(`${id} was answered with an error, but there is no dead letter`);
     judge.finish((message, code, deathsAlone) => this.#mayDieOf(message, code, deathsAlone));
     if (!(await this.#simulation.stop())) throw new Violation('the drain of a settled runtime abandoned something');
     return { steps: this.#simulation.scheduler.steps, faults: this.#faults, repeats: judge.repeats, messages: judge.records.size };
@@ -268,7 +271,7 @@ class Scenario {
           this.#openTells--;
           this.#observe();
           if (error.code === 'MAILBOX_FULL') this.judge.of(message.id).dropped = true;
-          else if (this.judge.of(message.id).dead === null) this.#fail(error);
+          else this.#mustDie.push(message.id); // its dead letter may still be on its way
         },
       );
     }
@@ -298,9 +301,11 @@ class Scenario {
   }
 
   #mayDieOf(message: Message, code: string, deathsAlone: number): boolean {
-    if (code === 'KEY_FULL') return this.#options[message.actor]!.onKeyFull === 'dead';
-    if (code === 'HOST_KILLED') return deathsAlone >= this.#quarantineAfter;
+    if (code === 'KEY_FULL') return this.#options[message.actor]!.onKeyFull === 'dead' || message.ask !== null;
+    if (code === 'HOST_KILLED') return deathsAlone >= this.#quarantineAfter || message.ask !== null;
     if (message.ask && code === 'ASK_REJECTED') return true;
+    // A stalled host makes handlers late; one that then fails has timed out, which costs an attempt.
+    if (code === 'HANDLER_TIMEOUT' && message.fails.length > 0) return true;
     return mayDie(message, ATTEMPTS) || message.hang !== 0 || (message.ask !== null && (code === 'MAILBOX_FULL' || code === 'KEY_FULL'));
   }
 
@@ -316,6 +321,7 @@ class Scenario {
       this.judge.note('FAULT kill');
       simulation.killHost();
     } else if (kind === 5) {
+      this.#stalls++;
       this.judge.note('FAULT stall');
       simulation.stallHost(scheduler.pick(3000));
     } else if (kind === 6) {
