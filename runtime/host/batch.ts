@@ -58,7 +58,9 @@ export class Batch implements Owner {
 
   /** A child of the item at index `token` settled, however: its own dead letter or drop count speaks for it. */
   settled(token: number, _outcome: Outcome): void {
-    settlePart(this.items[token]!);
+    const item = this.items[token]!;
+    settlePart(item);
+    if (item.pending === 0) this.mailbox.waiting?.delete(item);
   }
 }
 

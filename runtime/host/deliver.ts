@@ -85,8 +85,8 @@ export class Delivery {
   }
 
   /** Gives up an item without handling it, for the reasons of a mailbox: no room, dropped by an operator. */
-  reject(cell: Cell, mailbox: Mailbox, item: Item, error: Error): void {
-    this.#bury(cell, mailbox, item, error, false);
+  reject(cell: Cell, mailbox: Mailbox, item: Item, error: Error, written?: () => void): void {
+    this.#bury(cell, mailbox, item, error, false, written);
   }
 
   // ── calling ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,7 +166,7 @@ export class Delivery {
   #batchEnded(batch: Batch, value: unknown, thrown: unknown, threw: boolean): void {
     const { items, failures } = batch;
     const succeeded: number[] = [];
-    const failed: { index: number; error: unknown }[] = [];
+    const failed: Failed[] = [];
     if (threw && failures === null) {
       // Nobody said which item it was. Of a larger batch each is tried by itself, so that only the guilty one pays.
       failed.push({ index: 0, error: thrown });
@@ -181,7 +181,7 @@ export class Delivery {
         if (behind.has(key)) continue;
         if (failures?.has(i)) {
           behind.add(key);
-          failed.push({ index: i, error: failures.get(i) });
+          failed.push({ index: i, error: failures.get(i), isMarked: true });
         } else if (threw) {
           behind.add(key); // thrown beside marks: what is not marked as failed was not said to be done either
         } else succeeded.push(i);
@@ -196,7 +196,7 @@ export class Delivery {
    * The handler is over. `succeeded` are indexes of a batch handler's successes (a `handle` actor settled its own on
    * the way); everything else from `batch.index` on that is not failed was held back by a failure before it.
    */
-  #ended(batch: Batch, succeeded: readonly number[], failed: readonly { index: number; error: unknown }[], replies: readonly unknown[] = []): void {
+  #ended(batch: Batch, succeeded: readonly number[], failed: readonly Failed[], replies: readonly unknown[] = []): void {
     const { cell, mailbox, items } = batch;
     this.#untrack(batch);
     const done = new Set(succeeded);
@@ -215,7 +215,7 @@ export class Delivery {
       cell.stats.depthBytes += item.size;
       item.children = 0;
     }
-    for (const { index, error } of failed) this.#failed(batch, items[index]!, error);
+    for (const { index, error, isMarked } of failed) this.#failed(batch, items[index]!, error, isMarked === true);
     if (failed.length === 0) mailbox.failures = 0;
     this.#needs.handled(cell, mailbox);
     this.#finish(batch);
@@ -253,6 +253,10 @@ export class Delivery {
       }
     }
     settlePart(item);
+    if (item.pending > 0 && cell.options.onKeyFull === 'park') {
+      batch.mailbox.waiting ??= new Set();
+      batch.mailbox.waiting.add(item);
+    }
   }
 
   #finish(batch: Batch): void {
@@ -262,7 +266,7 @@ export class Delivery {
 
   // ── failing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #failed(batch: Batch, item: Item, thrown: unknown): void {
+  #failed(batch: Batch, item: Item, thrown: unknown, isMarked: boolean): void {
     if (item.pending < 0) return; // discarded
     const { cell, mailbox } = batch;
     const { environment } = this.#needs;
@@ -270,7 +274,8 @@ export class Delivery {
     const unattributed = thrown instanceof Unattributed;
     let error = asError(unattributed ? thrown.error : thrown);
     let errorClass = this.#classOf(cell, error);
-    if (batch.timedOut && errorClass !== 'fatal') {
+    // What the handler itself said of an item stands, however late it said so.
+    if (batch.timedOut && !isMarked && errorClass !== 'fatal') {
       error = new KeymillError('HANDLER_TIMEOUT', `the handler of ${cell.name} took longer than ${cell.options.timeoutMs} ms`, { cause: error, place: { actor: cell.name } });
       errorClass = 'unknown';
     }
@@ -298,7 +303,7 @@ export class Delivery {
   }
 
   /** Dead letter first, then settle (rule 6). `byHandler`: what onDead says applies. */
-  #bury(cell: Cell, mailbox: Mailbox, item: Item, error: Error, byHandler = true): void {
+  #bury(cell: Cell, mailbox: Mailbox, item: Item, error: Error, byHandler = true, written?: () => void): void {
     const { environment } = this.#needs;
     if (byHandler) {
       environment.probe?.(cell.options.onDead === 'skip' ? 'dead.skip' : cell.options.onDead === 'parkKey' ? 'dead.park-key' : 'dead.stop');
@@ -323,6 +328,7 @@ export class Delivery {
       cell.stats.dead++;
       environment.probe?.('dead.written');
       settleAs(item, DEAD);
+      written?.();
     });
   }
 
@@ -423,6 +429,13 @@ export class Delivery {
       this.#needs.recycle(batch.ledger);
     });
   }
+}
+
+/** An item that failed; `isMarked`: by ctx.fail. */
+interface Failed {
+  index: number;
+  error: unknown;
+  isMarked?: boolean;
 }
 
 /** A failure of a whole batch, of which nobody knows which item caused it. */

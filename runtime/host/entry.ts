@@ -1,7 +1,7 @@
 /** What runs in a worker thread: loads the topology, makes its plan, and runs the Thread the supervisor asked for. */
 import { constants, PerformanceObserver, performance } from 'node:perf_hooks';
-import { getHeapStatistics } from 'node:v8';
-import { type MessagePort, threadId } from 'node:worker_threads';
+import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
+import { type MessagePort, resourceLimits, threadId } from 'node:worker_threads';
 import { systemEnvironment } from '../environment.ts';
 import { asError, toWire } from '../errors.ts';
 import { messagePort } from '../lanes/message-port.ts';
@@ -59,9 +59,13 @@ function meter(): () => Pick<ThreadSnapshot, 'heapUsed' | 'heapLimit' | 'loopUti
     const now = performance.eventLoopUtilization();
     const loopUtilization = performance.eventLoopUtilization(now, last).utilization;
     last = now;
+    // The old generation, which heap.maxMb limits and a host dies of. The whole heap may be larger than its limit: V8 adds
+    // 96 MiB of young generation, which its own collections empty.
     const heap = getHeapStatistics();
+    const young = getHeapSpaceStatistics().reduce((sum, space) => sum + (space.space_name.startsWith('new_') ? space.space_used_size : 0), 0);
+    const limitMb = resourceLimits.maxOldGenerationSizeMb ?? 0;
     const cpu = (process as unknown as { threadCpuUsage?: () => { user: number; system: number } }).threadCpuUsage?.();
-    return { heapUsed: heap.used_heap_size, heapLimit: heap.heap_size_limit, loopUtilization, cpuSeconds: cpu ? (cpu.user + cpu.system) / 1e6 : 0, gcScavenges, gcMarkSweeps };
+    return { heapUsed: heap.used_heap_size - young, heapLimit: limitMb > 0 ? limitMb * 2 ** 20 : heap.heap_size_limit, loopUtilization, cpuSeconds: cpu ? (cpu.user + cpu.system) / 1e6 : 0, gcScavenges, gcMarkSweeps };
   };
 }
 

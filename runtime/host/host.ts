@@ -292,7 +292,7 @@ export class Host implements ContextHost {
     const mailbox = cell.mailboxOf(item.key, item.hash);
     cell.stats.enqueued++;
     if (mailbox.parked > 0) this.#parking.park(cell, mailbox, item);
-    else if (!cell.isFull(mailbox, item.size) || this.#makeRoom(cell, mailbox, item)) this.#put(cell, mailbox, item);
+    else if ((mailbox.refusing === 0 && !cell.isFull(mailbox, item.size)) || this.#makeRoom(cell, mailbox, item)) this.#put(cell, mailbox, item);
   }
 
   /** Sent to a home that this host is not, or was not any more when the message left (rule 19). */
@@ -325,7 +325,10 @@ export class Host implements ContextHost {
     this.environment.probe?.('mailbox.full-wait');
     if (onKeyFull === 'dead') {
       this.environment.probe?.('key.dead-letters-overflow');
-      this.delivery.reject(cell, mailbox, item, new KeymillError('KEY_FULL', `a key of ${cell.name} holds ${mailbox.count} messages and ${mailbox.bytes} bytes`, { place: { actor: cell.name } }));
+      mailbox.refusing++;
+      this.delivery.reject(cell, mailbox, item, new KeymillError('KEY_FULL', `a key of ${cell.name} holds ${mailbox.count} messages and ${mailbox.bytes} bytes`, { place: { actor: cell.name } }), () => {
+        mailbox.refusing--;
+      });
       return false;
     }
     if (onKeyFull === 'park' && this.#parking.isAvailable) {

@@ -1,5 +1,5 @@
 /**
- * onKeyFull: park. A key that holds its share goes into park mode: everything of it that is queued or in flight here is
+ * onKeyFull: park. A key that holds its share goes into park mode: everything of it that is queued, in flight or unsettled here is
  * written to a durable store, in order, and what arrives from then on joins behind it. What stands in the store is acked
  * to its sender; it is forgotten there when it settles here. So after a crash the store alone has the key's order, and
  * replays of what was acked meanwhile are known by their ids. The key leaves park mode when the store has nothing of it.
@@ -154,7 +154,8 @@ export class Parking {
       // All that the store has of this key by now is here, so what is to be taken back will have higher numbers.
       parked = { queue: [], appending: 0, stored: 0, taken: this.#highest, taking: false };
       this.#keys.set(mailbox, parked);
-      for (const running of mailbox.inFlight ?? []) if (running.pending > 0 && this.#joins(running)) parked.queue.push({ item: running, isHere: true });
+      for (const handled of mailbox.waiting ?? []) if (this.#joins(handled)) parked.queue.push({ item: handled, isHere: true });
+      for (const running of mailbox.inFlight ?? []) if (running.pending > 0 && !mailbox.waiting?.has(running) && this.#joins(running)) parked.queue.push({ item: running, isHere: true });
       for (let queued = mailbox.head; queued !== null; queued = queued.next) if (this.#joins(queued)) parked.queue.push({ item: queued, isHere: true });
     }
     cell.stats.parked++;

@@ -42,7 +42,7 @@ export class Residents {
 
   /** Takes an idle key out of memory. Messages that come while onPassivate runs wait, and find a new state. */
   passivate(cell: Cell, mailbox: Mailbox, after?: () => void): void {
-    if (mailbox.timers > 0 || mailbox.paused || mailbox.parked > 0) {
+    if (mailbox.timers > 0 || mailbox.paused || mailbox.parked > 0 || mailbox.refusing > 0) {
       // Pinned: looked at again when it has been idle once more.
       cell.idle.remove(mailbox);
       mailbox.idleSince = this.#environment.clock.now();

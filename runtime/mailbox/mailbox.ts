@@ -48,9 +48,13 @@ export class Mailbox<State = unknown> {
   holding: Set<Origin> | null = null;
   /** What its handler is running with (nothing: onPassivate runs), or null. */
   inFlight: readonly Item[] | null = null;
+  /** Items whose handler succeeded and whose children have not settled; kept for actors that park only. */
+  waiting: Set<Item> | null = null;
   /** Items of it that lie in the park; arrivals join them there (onKeyFull: park). */
   parked = 0;
   failures = 0;
+  /** Messages refused for want of room (onKeyFull: dead) whose dead letters are not written: none behind them may pass. */
+  refusing = 0;
   /** Tokens of the per key rate limit, and when they were last topped up. */
   tokens = -1;
   toppedUpAt = 0;
@@ -77,11 +81,10 @@ export class Mailbox<State = unknown> {
     if (this.tail === null) {
       this.head = item;
       this.firstAt = item.arrivedAt;
-      this.priority = priority;
-    } else {
-      this.tail.next = item;
-      if (priority < this.priority) this.priority = priority;
-    }
+      // While it stands in line, its priority names the line. A drop mode may have emptied it there.
+      if (this.line === null) this.priority = priority;
+    } else this.tail.next = item;
+    if (priority < this.priority) this.priority = priority;
     this.tail = item;
     this.count++;
     this.bytes += item.size;

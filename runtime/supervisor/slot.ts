@@ -52,8 +52,8 @@ export class Slot {
   }
 }
 
-/** Kills of the supervisor's. Nobody in flight is to blame for chaos, heap and operator (rule 10). */
-export type KillReason = 'chaos' | 'operator' | 'heap' | 'stuck' | 'zombie' | 'stopping';
+/** Kills of the supervisor's. Nobody in flight is to blame for chaos, heap, operator and failed starts (rule 10). */
+export type KillReason = 'chaos' | 'operator' | 'heap' | 'stuck' | 'zombie' | 'failed' | 'stopping';
 
 function newGauges(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4 * GAUGES));

@@ -185,7 +185,7 @@ export class Supervisor {
     for (const lane of [...this.#lanes]) if (lane.startsWith(`${slot.index}@`) || lane.includes(`>${slot.index}@`)) this.#lanes.delete(lane);
     if (stopping) return this.#wake();
     const reason = slot.killReason ?? 'crash';
-    const cause = reason === 'crash' ? 'crash' : reason === 'chaos' || reason === 'operator' ? 'killed' : reason;
+    const cause = reason === 'crash' || reason === 'failed' ? 'crash' : reason === 'chaos' || reason === 'operator' ? 'killed' : reason;
     this.restarts[cause] = (this.restarts[cause] ?? 0) + 1;
     if (reason === 'crash') this.#environment.probe?.('host.crashed');
     if (reason === 'stuck') this.#environment.probe?.('host.stuck');
@@ -268,8 +268,10 @@ export class Supervisor {
         return this.#becameReady(slot!);
       case 'failed': {
         const error = fromWire(report.error);
-        if (slot && slot.incarnation > 1) this.#events.log.error({ slot: slot.index, err: report.error }, 'a replacement could not start');
-        else this.fail(error);
+        if (slot && slot.incarnation > 1) {
+          this.#events.log.error({ slot: slot.index, err: report.error }, 'a replacement could not start; tried again');
+          this.kill(slot.index, 'failed');
+        } else this.fail(error);
         return;
       }
       case 'lane-request':

@@ -37,7 +37,7 @@ export class Judge {
   readonly #mortal: (message: Message) => boolean;
   readonly #droppable: (message: Message) => boolean;
 
-  /** `mortal`: messages whose script may kill them. While such a one's dead letter is being written, its key goes on. `droppable`: tells to actors that drop. */
+  /** `mortal`: messages whose script may kill them. While such a one's dead letter is being written, its key goes on. `droppable`: what its actor may refuse for want of room. */
   constructor(mortal: (message: Message) => boolean, droppable: (message: Message) => boolean) {
     this.#mortal = mortal;
     this.#droppable = droppable;
@@ -176,7 +176,7 @@ export class Judge {
       const { message } = record;
       if (record.dead !== null && !mayDie(message, record.dead, record.deathsAlone)) throw this.#broken(`${message.id} is dead (${record.dead}), though nothing of it should kill it`);
       if (!record.accepted || record.forsaken) continue;
-      if (record.presumedDropped !== null && !record.dropped) throw this.#broken(`order: ${record.presumedDropped} was handled before ${message.id}`);
+      if (record.presumedDropped !== null && !record.dropped && record.dead === null) throw this.#broken(`order: ${record.presumedDropped} was handled before ${message.id}`);
       if (!this.#isOver(record)) throw this.#broken(`lost: ${message.id} was accepted and is neither done nor dead nor dropped`);
       this.#mustBeOver(record, message.id);
       if (message.poison && record.begun > 0 && record.dead === null && !record.dropped) throw this.#broken(`${message.id} kills its host whenever it runs, but was not quarantined (${record.dead})`);

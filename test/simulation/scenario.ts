@@ -46,7 +46,7 @@ interface ScriptedSource {
 }
 
 class Scenario {
-  readonly judge = new Judge(message => mayDie(message, ATTEMPTS) || (this.#stalls > 0 && message.fails.length > 0) || message.ask !== null || message.hang !== 0, message => message.id.startsWith('tell#') && !message.id.includes('.') && this.#options[message.actor]!.mailbox!.full !== 'Wait');
+  readonly judge = new Judge(message => mayDie(message, ATTEMPTS) || (this.#stalls > 0 && message.fails.length > 0) || message.ask !== null || message.hang !== 0, message => this.#options[message.actor]!.onKeyFull === 'dead' || message.id.startsWith('ask#') || (message.id.startsWith('tell#') && !message.id.includes('.') && this.#options[message.actor]!.mailbox!.full !== 'Wait'));
   readonly #random: () => number;
   readonly #simulation: Simulation;
   readonly #options: Record<string, ActorOptionsInput>;
@@ -305,7 +305,7 @@ class Scenario {
     if (code === 'HOST_KILLED') return deathsAlone >= this.#quarantineAfter || message.ask !== null;
     if (message.ask && code === 'ASK_REJECTED') return true;
     // A stalled host makes handlers late; one that then fails has timed out, which costs an attempt.
-    if (code === 'HANDLER_TIMEOUT' && message.fails.length > 0) return true;
+    if (this.#stalls > 0 && message.fails.length > 0) return true;
     return mayDie(message, ATTEMPTS) || message.hang !== 0 || (message.ask !== null && (code === 'MAILBOX_FULL' || code === 'KEY_FULL'));
   }
 
