@@ -38,6 +38,8 @@ export function startCommand(): Command {
 
 async function run(file: string, flags: StartFlags): Promise<void> {
   const paint = paintFor(process.stderr, process.env);
+  const progress = new Progress(process.stderr);
+  const signal = firstSignal(progress); // from now on: one that comes while it starts must not be missed
   let runtime: Runtime | undefined;
   try {
     const set = { ...flags.set };
@@ -58,12 +60,11 @@ async function run(file: string, flags: StartFlags): Promise<void> {
     return;
   }
   if (runtime.url) process.stderr.write(`metrics and health at ${runtime.url}\n`);
-  await finish(runtime, flags, await untilOver(runtime, flags));
+  await finish(runtime, flags, await untilOver(runtime, flags, signal, progress));
 }
 
 /** Waits for the end of the sources, a signal, or a failure; shows progress meanwhile. */
-async function untilOver(runtime: Runtime, flags: StartFlags): Promise<unknown> {
-  const progress = new Progress(process.stderr);
+async function untilOver(runtime: Runtime, flags: StartFlags, signal: Promise<undefined>, progress: Progress): Promise<unknown> {
   let before: Summary | undefined;
   const showing = setInterval(
     () => {
@@ -74,8 +75,20 @@ async function untilOver(runtime: Runtime, flags: StartFlags): Promise<unknown> 
     },
     process.stderr.isTTY ? 500 : 5000,
   );
+  const settled = runtime.settled().then(
+    () => (flags.once ? undefined : signal),
+    (error: unknown) => error,
+  );
+  const failure = await Promise.race([signal, settled]);
+  clearInterval(showing);
+  progress.end();
+  return failure;
+}
+
+/** Resolves at the first SIGTERM or SIGINT; the second ends the process. */
+function firstSignal(progress: Progress): Promise<undefined> {
   let signalled = false;
-  const signal = new Promise<undefined>(resolve => {
+  return new Promise(resolve => {
     const on = (name: string): void => {
       if (signalled) {
         process.stderr.write(`${name} again: leaving at once\n`);
@@ -89,14 +102,6 @@ async function untilOver(runtime: Runtime, flags: StartFlags): Promise<unknown> 
     process.on('SIGTERM', () => on('SIGTERM'));
     process.on('SIGINT', () => on('SIGINT'));
   });
-  const settled = runtime.settled().then(
-    () => (flags.once ? undefined : signal),
-    (error: unknown) => error,
-  );
-  const failure = await Promise.race([signal, settled]);
-  clearInterval(showing);
-  progress.end();
-  return failure;
 }
 
 async function finish(runtime: Runtime, flags: StartFlags, failure: unknown): Promise<void> {

@@ -3,7 +3,7 @@
  * and what the handler did with them so far. What it sends is kept here until it resolves (rule 2).
  */
 import { DEAD, DROPPED, type Outcome, type Owner } from '../lanes/port.ts';
-import { type Envelope, REPLAYABLE } from '../lanes/envelope.ts';
+import type { Envelope } from '../lanes/envelope.ts';
 import type { Item } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { BatchTrigger } from '../topology/define.ts';
@@ -52,8 +52,7 @@ export class Batch implements Owner {
 
   /** The sender of the item at index `token` died: it sends the item again, and the rerun sends its children again. */
   isOrphan(token: number): boolean {
-    const item = this.items[token]!;
-    return !item.origin.alive && (item.flags & REPLAYABLE) !== 0;
+    return this.items[token]!.isOrphan;
   }
 
   /** A child of the item at index `token` settled, however: its own dead letter or drop count speaks for it. */

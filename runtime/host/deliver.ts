@@ -7,7 +7,7 @@ import type { Environment } from '../environment.ts';
 import { asError, classOf, type ErrorClass, KeymillError, toWire } from '../errors.ts';
 import { retryDelay } from '../delivery/retry.ts';
 import type { DeadLetter } from '../delivery/dead-letter.ts';
-import { REPLAYABLE, TIMER } from '../lanes/envelope.ts';
+import { TIMER } from '../lanes/envelope.ts';
 import { DEAD } from '../lanes/port.ts';
 import type { Sender } from '../lanes/sender.ts';
 import type { Item } from '../mailbox/item.ts';
@@ -223,7 +223,7 @@ export class Delivery {
 
   /** What its dead sender replays must not run from here as well (rule 9). */
   #goesBack(item: Item, back: Item[]): void {
-    if (!item.origin.alive && (item.flags & REPLAYABLE) !== 0) {
+    if (item.isOrphan) {
       this.#needs.environment.probe?.('retry.orphan-discarded');
       item.pending = -1;
     } else back.push(item);

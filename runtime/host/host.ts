@@ -262,7 +262,7 @@ export class Host implements ContextHost {
     for (let item = mailbox.head; item !== null; ) {
       const next: Item | null = item.next;
       if (item.origin === intake) {
-        if ((item.flags & REPLAYABLE) !== 0) {
+        if (item.isOrphan) {
           this.environment.probe?.('mailbox.orphans-dropped');
           this.#takeOut(cell, mailbox, item);
           dropped = true;
@@ -284,7 +284,7 @@ export class Host implements ContextHost {
     }
     if (cell.options.onKeyFull === 'park' && !cell.fixed && !this.#parking.knows(item.hash & this.homes.mask, this.homes)) {
       this.#parking.await(() => {
-        if (item.origin.alive || (item.flags & REPLAYABLE) === 0) this.#accept(item, actor, homesSeen);
+        if (!item.isOrphan) this.#accept(item, actor, homesSeen);
       });
       this.#parking.learn(this.homes);
       return;

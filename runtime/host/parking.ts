@@ -154,9 +154,14 @@ export class Parking {
       // All that the store has of this key by now is here, so what is to be taken back will have higher numbers.
       parked = { queue: [], appending: 0, stored: 0, taken: this.#highest, taking: false };
       this.#keys.set(mailbox, parked);
-      for (const handled of mailbox.waiting ?? []) if (this.#joins(handled)) parked.queue.push({ item: handled, isHere: true });
-      for (const running of mailbox.inFlight ?? []) if (running.pending > 0 && !mailbox.waiting?.has(running) && this.#joins(running)) parked.queue.push({ item: running, isHere: true });
-      for (let queued = mailbox.head; queued !== null; queued = queued.next) if (this.#joins(queued)) parked.queue.push({ item: queued, isHere: true });
+      const adopt = (here: Item): void => {
+        if (!this.#joins(here)) return;
+        here.parking = true;
+        parked!.queue.push({ item: here, isHere: true });
+      };
+      for (const handled of mailbox.waiting ?? []) adopt(handled);
+      for (const running of mailbox.inFlight ?? []) if (running.pending > 0 && !mailbox.waiting?.has(running)) adopt(running);
+      for (let queued = mailbox.head; queued !== null; queued = queued.next) adopt(queued);
     }
     cell.stats.parked++;
     mailbox.parked++;
@@ -209,6 +214,7 @@ export class Parking {
     const origin = this.#origin(cell, mailbox);
     if (item.pending <= 0) return origin.settle(number, DONE); // it came to its end meanwhile
     item.origin.settle(item.seq, DONE);
+    item.parking = false;
     item.origin = origin;
     item.seq = number;
   }

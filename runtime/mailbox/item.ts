@@ -2,7 +2,7 @@
  * A message in a mailbox. Items are linked, so that a mailbox needs no array that grows (growing one array past the
  * heap limit aborts the whole process, measured; many small objects do not) and both ends are cheap.
  */
-import { formatId, type Extras } from '../lanes/envelope.ts';
+import { type Extras, formatId, REPLAYABLE } from '../lanes/envelope.ts';
 import type { SettleCode } from '../lanes/port.ts';
 import type { Key } from '../topology/define.ts';
 
@@ -50,6 +50,8 @@ export class Item {
   freeFailures = 0;
   /** Children that are not settled, plus one while the handler has not succeeded. */
   pending = 1;
+  /** On its way into the park: then this one stays, whatever happens to its sender. */
+  parking = false;
   /** Rerun by itself: its batch failed without saying which item, or its host died with it in flight. */
   solo = false;
   /** Next child index, so that paths of children are deterministic. */
@@ -86,6 +88,11 @@ export class Item {
 
   get deadline(): number {
     return this.extras === null ? 0 : this.extras.deadline;
+  }
+
+  /** Its sender died and sends it again: this one is not needed any more (rule 9). */
+  get isOrphan(): boolean {
+    return !this.origin.alive && (this.flags & REPLAYABLE) !== 0 && !this.parking;
   }
 
   get isAsk(): boolean {
