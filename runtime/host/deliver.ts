@@ -182,9 +182,7 @@ export class Delivery {
         if (failures?.has(i)) {
           behind.add(key);
           failed.push({ index: i, error: failures.get(i), isMarked: true });
-        } else if (threw) {
-          behind.add(key); // thrown beside marks: what is not marked as failed was not said to be done either
-        } else succeeded.push(i);
+        } else if (!threw) succeeded.push(i); // thrown beside marks: what is not marked was not said to be done either
       }
       if (failures !== null && succeeded.length > 0) this.#needs.environment.probe?.('batch.partial');
     }

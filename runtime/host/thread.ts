@@ -6,8 +6,9 @@ import type { Environment, Timer } from '../environment.ts';
 import { asError, KeymillError, toWire } from '../errors.ts';
 import type { ThreadSnapshot } from '../observe/stats.ts';
 import type { Log } from '../topology/define.ts';
-import { DEAD_LETTERS, PARK, type Plan, type PlannedSource } from '../topology/plan.ts';
+import { CHECKPOINT_NEEDS, DEAD_LETTERS, PARK, type Plan, type PlannedSource } from '../topology/plan.ts';
 import type { Command, Report, Suspect } from './control.ts';
+import { Checkpoint } from './checkpoint.ts';
 import { type ActorPlan, Host } from './host.ts';
 import { IoActor } from './io-actor.ts';
 import type { ParkStore } from './parking.ts';
@@ -51,6 +52,7 @@ export class Thread {
   readonly #powers: ThreadPowers;
   readonly #ios: IoActor[] = [];
   readonly #runners: SourceRunner[] = [];
+  readonly #checkpoints = new Map<string, Checkpoint>();
   #beats: Timer | null = null;
   #beat = 0;
   #stopping = false;
@@ -105,6 +107,7 @@ export class Thread {
     this.#report({ type: 'booted', threadId: this.#powers.threadId });
     try {
       for (const io of this.#ios) await io.open(this.#environment);
+      await this.#openCheckpoints();
       await this.host.start();
       if (!this.#stopping) this.#report({ type: 'ready' });
     } catch (error) {
@@ -134,9 +137,23 @@ export class Thread {
     }
   }
 
+  #isHere(source: PlannedSource): boolean {
+    return this.#boot.firstIoSlot + source.thread === this.#boot.slot;
+  }
+
+  /** Where an earlier process stood; an earlier incarnation of this thread may have come further. */
+  async #openCheckpoints(): Promise<void> {
+    for (const [index, source] of this.#plan.sources.entries()) {
+      if (!source.options.checkpoint || !this.#isHere(source)) continue;
+      const checkpoint = await Checkpoint.open(this.#boot.dataDir, source.name, this.#environment, this.#logOf(source.name));
+      this.#checkpoints.set(source.name, checkpoint);
+      this.#boot.positions[index] = Math.max(this.#boot.positions[index]!, checkpoint.low);
+    }
+  }
+
   #startSources(): void {
     this.#plan.sources.forEach((source, index) => {
-      if (this.#boot.firstIoSlot + source.thread !== this.#boot.slot || this.#boot.finished.includes(source.name) || this.#runners.some(runner => runner.name === source.name)) return;
+      if (!this.#isHere(source) || this.#boot.finished.includes(source.name) || this.#runners.some(runner => runner.name === source.name)) return;
       this.#startSource(source, index);
     });
   }
@@ -152,6 +169,9 @@ export class Thread {
           : 'half' in source.from
             ? source.from.half()
             : userSource(source.name, source.from.source.definition as never, source.options, this.#environment, log);
+      const checkpoint = this.#checkpoints.get(source.name);
+      if (checkpoint && !(half.traits.replayable && half.traits.ordered))
+        throw new KeymillError('CONFIG_INVALID', `sources.${source.name}.checkpoint: ${CHECKPOINT_NEEDS}`, { place: { source: source.name } });
       runner = new SourceRunner(
         {
           name: source.name,
@@ -171,6 +191,7 @@ export class Thread {
           bury: (letter, written) => this.host.bury(letter, written),
           settledBelow: low => {
             this.#boot.positions[index] = low;
+            checkpoint?.note(low);
           },
           ended: given => this.#report({ type: 'source-ended', source: source.name, given }),
           finished: () => this.#report({ type: 'source-settled', source: source.name, snapshot: runner.snapshot() }),
@@ -206,6 +227,7 @@ export class Thread {
     this.#stopping = true;
     for (const runner of this.#runners) await runner.close().catch((error: unknown) => this.#logOf(runner.name).error({ err: toWire(error) }, 'the source did not close'));
     await this.host.close();
+    for (const checkpoint of this.#checkpoints.values()) await checkpoint.save();
     for (const io of this.#ios) await io.close().catch((error: unknown) => this.#logOf(io.name).error({ err: toWire(error) }, 'the I/O actor did not close'));
     this.#beats?.cancel();
     this.host.dispose();

@@ -132,6 +132,7 @@ export class Sender {
 
   /** The thread in this slot died. Its lane opens again when `peerUp` was said and the supervisor answers. */
   peerDown(slot: number): void {
+    this.#paused.delete(slot); // its replacement starts with an empty heap
     this.#lanes.get(slot)?.close();
   }
 

@@ -213,6 +213,7 @@ export class Supervisor {
       this.#environment.probe?.('host.replaced');
       this.#broadcast({ type: 'peer-up', slot: slot.index, incarnation: slot.incarnation }, slot);
     }
+    for (const other of this.slots) if (other?.paused) this.#tell(slot, { type: 'peer-paused', slot: other.index, paused: true });
     for (const wanted of [...this.#wantedLanes]) {
       const [from, to] = wanted.split('>').map(Number) as [number, number];
       this.#connect(from, to);

@@ -124,7 +124,7 @@ export const sourceSchema = z.strictObject({
     .prefault({})
     .meta({ doc: 'For sources whose acks advance without holes: how much one held message may pin.' }),
   onBroken: z.enum(['dead', 'fail']).default('dead').meta({ doc: 'A record that cannot be read: dead-letter it and go on, or stop with SOURCE_FAILED.' }),
-  checkpoint: z.boolean().default(false).meta({ doc: 'Keep the position in the data folder and go on from it at the next start.' }),
+  checkpoint: z.boolean().default(false).meta({ doc: 'Keep the position below which everything settled in the data folder, and go on from it at the next start. Replayable, ordered sources only.' }),
   repeat: count(1, 1_000_000_000).default(1).meta({ doc: 'How many times a finite source is read.' }),
   batchSize: count(1, 100_000).default(100).meta({ doc: 'Poll sources: items asked for at once (G2209).' }),
   pauseMs: ms(DAY).default(1000).meta({ doc: 'Poll sources: pause between polls, doubled when idle (G2209).' }),

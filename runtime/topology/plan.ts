@@ -45,6 +45,8 @@ export type Overrides = Readonly<Record<string, unknown>>;
 
 export const DEAD_LETTERS = 'io:dead-letters';
 export const PARK = 'io:park';
+/** Whether an I/O actor's source is so is known when it is open, see host/thread.ts. */
+export const CHECKPOINT_NEEDS = 'only a source that is replayable and ordered can go on from a position';
 
 /** The URL of a module that is named by its URL or its path. */
 export function moduleUrl(module: string): string {
@@ -129,6 +131,10 @@ async function planSource(name: string, entry: SourceEntry, actors: readonly Pla
   else faults.push(`sources.${name}: expected \`from\` (an I/O actor) or \`use\` (a source of your own)`);
   const defaults = origin && 'source' in origin ? origin.source.definition.options : undefined;
   const options = check(sourceSchema, merge(defaults ?? {}, own), `sources.${name}`, faults);
+  if (options?.checkpoint && origin && 'source' in origin) {
+    const { replayable = false, ordered = true } = origin.source.definition.traits ?? {};
+    if (!replayable || !ordered) faults.push(`sources.${name}.checkpoint: ${CHECKPOINT_NEEDS}`);
+  }
   const mapping = map === undefined ? null : await resolveMap(map, `sources.${name}.map`);
   if (!origin || !options) return undefined;
   return { name, to: targets, options, map: mapping, from: origin, thread };

@@ -48,6 +48,7 @@ export class Judge {
   /** Threads that died, for whatever reason. */
   deaths = 0;
   moves = 0;
+  quarantineAfter = Number.POSITIVE_INFINITY;
   repeats = 0;
   readonly trace: string[] = [];
 
@@ -102,11 +103,11 @@ export class Judge {
         if (other === record) break;
         if (record.begun > 0 || !this.#isOnItsWay(other) || other.forsaken || batch.has(other.message.id)) continue;
         // It may have been dropped, and the news is on its way. Then it must turn out so.
-        if (other.begun === 0 && this.#droppable(other.message)) other.presumedDropped = id;
+        if ((other.begun === 0 || this.deaths > 0) && this.#droppable(other.message)) other.presumedDropped = id;
         else throw this.#broken(`order: ${id} is handled before ${other.message.id} is over`);
       }
       for (const other of this.#ofKey(message)) if (other.running?.alive && !batch.has(other.message.id)) throw this.#broken(`two handlers of one key at once: ${other.message.id} still runs, ${id} begins ${JSON.stringify(other.message)}`);
-      if (record.presumedDropped) throw this.#broken(`order: ${record.presumedDropped} was handled before ${id}`);
+      if (record.presumedDropped && record.begun === 0) throw this.#broken(`order: ${record.presumedDropped} was handled before ${id}`);
       if (record.running?.alive) throw this.#broken(`${id} is handled twice at once`);
       if (record.begun > 0) {
         this.repeats++;
@@ -185,7 +186,7 @@ export class Judge {
 
   /** Accepted, not over, and its sender lives: nothing of its stream and key may overtake it. */
   #isOnItsWay(record: Record): boolean {
-    if (record.begun > 0 && this.#mortal(record.message)) return false;
+    if (record.begun > 0 && (this.#mortal(record.message) || record.deathsAlone >= this.quarantineAfter)) return false;
     return (record.accepted || record.sentBy.some(node => node.alive)) && !this.#isOver(record);
   }
 

@@ -97,6 +97,7 @@ class Scenario {
     const { judge } = this;
     for (const source of this.#sources) for (const message of source.messages) judge.add(message);
     for (const message of [...this.#tells, ...this.#asks]) judge.add(message);
+    judge.quarantineAfter = this.#quarantineAfter;
     this.#simulation.threads.onDeath = node => judge.died(node);
     await this.#simulation.start();
     this.#startTelling();
