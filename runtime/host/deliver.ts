@@ -308,7 +308,6 @@ export class Delivery {
       if (cell.options.onDead === 'parkKey') mailbox.paused = true;
       if (cell.options.onDead === 'stop') this.#needs.stop(cell, error);
     }
-    if (item.isAsk) item.origin.reply(item.seq, false, error);
     if ((item.flags & TIMER) !== 0) return;
     this.burying++;
     const letter: DeadLetter = {
@@ -325,6 +324,8 @@ export class Delivery {
       this.burying--;
       cell.stats.dead++;
       environment.probe?.('dead.written');
+      // Not before: until the letter stands, a crash would have it handled again, and it may succeed.
+      if (item.isAsk) item.origin.reply(item.seq, false, error);
       settleAs(item, DEAD);
       written?.();
     });
@@ -372,9 +373,11 @@ export class Delivery {
       batch.timedOut = false;
       batch.abort = null;
     }
-    if (batch.cell.newestRunning === batch) return;
-    this.#unlink(batch);
-    this.#append(batch);
+    if (batch.cell.newestRunning !== batch) {
+      this.#unlink(batch);
+      this.#append(batch);
+    }
+    this.#armTimeout(batch.cell); // after a late item nobody may be watching
   }
 
   #untrack(batch: Batch): void {

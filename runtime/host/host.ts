@@ -524,11 +524,13 @@ export class Host implements ContextHost {
 
   timer(batch: Batch, name: string, afterMs: number): void {
     const { mailbox, cell } = batch;
+    const { key, hash } = batch.items[batch.index]!;
     mailbox.timers++;
     const position = this.#timers++;
     this.scheduler.deadlines.at(this.environment.clock.now() + afterMs, () => {
       mailbox.timers--;
-      const item = new Item(name, mailbox.key, mailbox.hash, NOWHERE, 0, 0, `timer:${cell.name}@${this.plan.slot}.${this.plan.incarnation}`, 0, position, '', TIMER, null, this.environment.clock.now());
+      if (cell.find(key, hash) !== mailbox) return; // its partition has left, and the timer with its state
+      const item = new Item(name, key, hash, NOWHERE, 0, 0, `timer:${cell.name}@${this.plan.slot}.${this.plan.incarnation}`, 0, position, '', TIMER, null, this.environment.clock.now());
       this.#put(cell, mailbox, item);
     });
   }

@@ -69,7 +69,7 @@ export class Scheduler {
       return;
     }
     const due = mailbox.firstAt + cell.flushMs;
-    if (now < due && !this.draining && !mailbox.head!.solo && mailbox.count < cell.sizing.enough(mailbox.lastBatch) && mailbox.bytes < cell.options.batch.maxBytes)
+    if (now < due && !this.draining && !mailbox.head!.solo && !isTimer(mailbox.head!) && mailbox.count < cell.sizing.enough(mailbox.lastBatch) && mailbox.bytes < cell.options.batch.maxBytes)
       return this.#lookAgain(cell, mailbox, due);
     this.#turns.push(mailbox, now);
     this.wake();

@@ -55,7 +55,7 @@ class Scenario {
   readonly #asks: Message[] = [];
   readonly #quarantineAfter: number;
   #faults = 0;
-  readonly #mustDie: string[] = [];
+  readonly #mustDie: [id: string, error: string][] = [];
   #openTells = 0;
   #stalls = 0;
 
@@ -113,7 +113,7 @@ class Scenario {
     }, 'settlement of everything');
     if (this.#simulation.failure) throw this.#simulation.failure;
     this.#observe();
-    for (const id of this.#mustDie) if (judge.of(id).dead === null) throw new Violation(`${id} was answered with an error, but there is no dead letter`);
+    for (const [id, text] of this.#mustDie) if (judge.of(id).dead === null) throw new Violation(`${id} was answered with an error (${text}), but there is no dead letter`);
     judge.finish((message, code, deathsAlone) => this.#mayDieOf(message, code, deathsAlone));
     if (!(await this.#simulation.stop())) throw new Violation('the drain of a settled runtime abandoned something');
     return { steps: this.#simulation.scheduler.steps, faults: this.#faults, repeats: judge.repeats, messages: judge.records.size };
@@ -272,7 +272,7 @@ class Scenario {
           this.#openTells--;
           this.#observe();
           if (error.code === 'MAILBOX_FULL') this.judge.of(message.id).dropped = true;
-          else this.#mustDie.push(message.id); // its dead letter may still be on its way
+          else this.#mustDie.push([message.id, error.message]); // its dead letter may still be on its way
         },
       );
     }
