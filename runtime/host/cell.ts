@@ -102,9 +102,17 @@ export class Cell {
     return mailbox.count >= this.limitMessages || (mailbox.count > 0 && mailbox.bytes + size > this.limitBytes);
   }
 
-  /** Half empty again: senders that were told to hold may go on. */
+  /**
+   * Half empty again: senders that were told to hold may go on. What is in flight may come back, so it counts: a key that
+   * fails again and again would else make room with every call and hold far more than its share.
+   */
   hasRoomAgain(mailbox: Mailbox): boolean {
-    return mailbox.count * 2 <= this.limitMessages && mailbox.bytes * 2 <= this.limitBytes;
+    let { count, bytes } = mailbox;
+    for (const { size } of mailbox.inFlight ?? []) {
+      count++;
+      bytes += size;
+    }
+    return count * 2 <= this.limitMessages && bytes * 2 <= this.limitBytes;
   }
 
   #adopt(mailbox: Mailbox): Mailbox {

@@ -211,7 +211,7 @@ export class Delivery {
     cell.stats.depth += back.length;
     for (const item of back) {
       cell.stats.depthBytes += item.size;
-      item.children = 0;
+      item.children = item.asks = 0;
     }
     for (const { index, error, isMarked } of failed) this.#failed(batch, items[index]!, error, isMarked === true);
     if (failed.length === 0) mailbox.failures = 0;

@@ -503,7 +503,7 @@ export class Host implements ContextHost {
   }
 
   #childOf(parent: Item, actor: number, key: Key, body: unknown, options: SendOptions | undefined, chain: readonly string[] | null): Envelope {
-    const child = parent.children++;
+    const child = chain === null ? String(parent.children++) : `ask${parent.asks++}`;
     const inherited = parent.extras;
     let extras: Extras | null = null;
     if (chain !== null || options !== undefined || (inherited !== null && (inherited.deadline > 0 || inherited.trace !== null))) {
@@ -518,7 +518,7 @@ export class Host implements ContextHost {
         trace: inherited?.trace ?? null,
       };
     }
-    const path = parent.path === '' ? String(child) : `${parent.path}.${child}`;
+    const path = parent.path === '' ? child : `${parent.path}.${child}`;
     return { actor, key, hash: hashKey(key), body, source: parent.source, epoch: parent.epoch, position: parent.position, path, flags: REPLAYABLE, extras };
   }
 

@@ -54,8 +54,9 @@ export class Item {
   parking = false;
   /** Rerun by itself: its batch failed without saying which item, or its host died with it in flight. */
   solo = false;
-  /** Next child index, so that paths of children are deterministic. */
+  /** Next child index, so that paths of children are deterministic. Asks count apart: a rerun may find their answer in a cache. */
   children = 0;
+  asks = 0;
   /** Its failed calls, for the dead letter. */
   history: Failure[] | null = null;
   previous: Item | null = null;

@@ -2,30 +2,37 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { jsonOf, keymill } from '../support/cli.ts';
+import { type Answer, jsonOf, keymill } from '../support/cli.ts';
 import { judgeLedger, readFlights } from '../support/flights-ledger.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-const ROUNDS = 6;
 const KILLS = 20;
 /** Default of a source's window: what may be in flight, and so handled again, when a host dies. */
 const WINDOW = 81_920;
 
 test('through twenty kills and more nothing is lost, order holds, and repeats are bounded', async () => {
+  // A fast machine is through with three readings before the twentieth kill: it reads more. A busy one takes long for few.
+  for (let rounds = 3; (await survived(rounds)).restarts < KILLS; rounds *= 2);
+});
+
+async function survived(rounds: number): Promise<Answer> {
   const folder = await tempFolder('chaos');
   const out = join(folder, 'out');
-  const chaos = ['--chaos', 'kill-host=250ms,seed=11', '--repeat', String(ROUNDS), '--threads', '2'];
+  const chaos = ['--chaos', 'kill-host=250ms,seed=11', '--repeat', String(rounds), '--threads', '2'];
   const places = ['--set', `io.out.url=file:${out}`, '--data', join(folder, 'data')];
   const ended = await keymill(['start', 'examples/flights/topology.ts', '--once', '--json', ...chaos, ...places]).ended;
   expect(ended.code, ended.stderr).toBe(0);
+  expect(ended.stderr).not.toContain('"level":"error"');
   const summary = jsonOf(ended);
-  const messages = 20_000 * ROUNDS;
+  const messages = 20_000 * rounds;
   expect(summary).toMatchObject({ ok: true, messages, settled: { done: messages, dead: 0, dropped: 0 } });
-  expect(summary.restarts).toBeGreaterThanOrEqual(KILLS);
 
-  const verdict = judgeLedger(await readFile(join(out, 'ledger.ndjson'), 'utf8'), readFlights(), ROUNDS);
+  const verdict = judgeLedger(await readFile(join(out, 'ledger.ndjson'), 'utf8'), readFlights(), rounds);
   expect(verdict).toMatchObject({ lost: [], disordered: [], altered: [] });
   expect(verdict.repeats).toBeLessThanOrEqual(summary.restarts * WINDOW);
   expect(verdict.lines).toBe(messages + verdict.repeats);
-  console.log(`${summary.restarts} kills in ${summary.seconds} s, ${verdict.repeats} lines twice of ${verdict.lines}`);
-});
+  console.log(
+    `${summary.restarts} kills in ${summary.seconds} s, ${verdict.repeats} repeats among ${verdict.lines} lines`,
+  );
+  return summary;
+}

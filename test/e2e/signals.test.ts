@@ -1,6 +1,6 @@
 /** How a run ends: drained on the first signal, at once on the second, and with nothing forgotten when a sink is down. */
 import { existsSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { fixture, jsonOf, keymill, script } from '../support/cli.ts';
@@ -68,6 +68,19 @@ test('SIGINT drains as SIGTERM does', async () => {
   expect(ended.code, ended.stderr).toBe(0);
   const summary = jsonOf(ended);
   expect(summary).toMatchObject({ ok: true, settled: { done: summary.messages } });
+});
+
+test('a signal that comes while it starts is not missed', async () => {
+  const folder = await tempFolder('signals');
+  const args = ['start', fixture('slow-start.ts'), '--json', '--data', 'data', '--threads', '1'];
+  const running = keymill(args, { cwd: folder });
+  await running.says('waiting for go');
+  running.kill('SIGTERM');
+  await running.says('SIGTERM: draining');
+  await writeFile(join(folder, 'go'), '');
+  const ended = await running.ended;
+  expect(ended.code, ended.stderr).toBe(0);
+  expect(jsonOf(ended)).toMatchObject({ ok: true, messages: 0 });
 });
 
 test('a drain that a sink holds up ends at graceMs: exit 1, DRAIN_ABANDONED, and the source gives all again', async () => {

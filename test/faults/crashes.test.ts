@@ -1,14 +1,10 @@
 /** Hosts that die or stand still (faults 1, 2, 3 and 5 of the matrix): nothing is lost, and the others go on. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { StopReport, Summary } from '../../runtime/index.ts';
-import { readLedgers } from '../support/ledger-judge.ts';
 import type { KeyedParams } from './fixtures/keyed.ts';
 import type { Kind } from './fixtures/mischief.ts';
-import { judgeKeyed, Run, recovery, tempDir } from './support.ts';
+import { ChildRun, Run, recovery, tempDir } from './support.ts';
 
 /** Small enough to bound repeats, large enough to keep the other host busy while one is away. */
 const WINDOW = 16_000;
@@ -41,24 +37,42 @@ it('replaces a host that loops', () => survives('loop'));
 it('replaces a host that is blocked for a minute', () => survives('block'));
 
 it('survives a host that runs out of heap', async () => {
-  const dir = tempDir();
-  const params: KeyedParams = { dir, keys: 24, perKey: 400, mischief: [{ kind: 'heap', key: 'k7', from: 20, when: 'once' }] };
   // In a process of its own: V8 may abort all of it, and then this test must say so.
-  const options = { set: { 'heap.maxMb': 48, 'window.messages': WINDOW } };
-  const child = spawn(process.execPath, [fileURLToPath(new URL('./fixtures/child.ts', import.meta.url)), JSON.stringify(params), JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let printed = '';
-  child.stdout.on('data', chunk => {
-    printed += chunk;
-  });
-  const [code] = await once(child, 'close');
-  expect(code).toBe(0);
-  const { summary, report } = JSON.parse(printed) as { summary: Summary; report: StopReport };
-  const lines = readLedgers(dir);
-  const verdict = judgeKeyed(params, lines, MAX_REPEATS);
+  const run = new ChildRun({ dir: tempDir(), keys: 24, perKey: 400, mischief: [{ kind: 'heap', key: 'k7', from: 20, when: 'once' }] }, { set: { 'heap.maxMb': 48, 'window.messages': WINDOW } });
+  const { summary, report } = await run.over();
+  const verdict = run.judge(MAX_REPEATS);
+  const lines = run.lines();
   const { text } = recovery(lines, lines.find(line => line.what === 'fault:heap')!, summary);
   console.log(`heap: ${text}; ${verdict.lost} of ${summary.messages} messages lost, ${verdict.repeats} repeats`);
   expect(verdict.faults).toEqual([]);
   expect(report).toMatchObject({ ok: true });
   expect(summary).toMatchObject({ restarts: 1, settled: { done: 9600, dead: 0, dropped: 0 } });
-  rmSync(dir, { recursive: true });
+});
+
+it('survives eight deaths in a row, and quarantines nobody', async () => {
+  const mischief = Array.from({ length: 8 }, (_, i) => ({ kind: 'exit', key: `second/k${i}`, from: 20 * i + 20, when: 'once' }) as const);
+  const window = 2000;
+  const run = await Run.start({ keys: 24, second: true, mischief }, { set: { ...set, 'sources.numbers.window.messages': window, 'restart.maxDelayMs': 20 } });
+  await run.until(() => run.lines().filter(line => line.what === 'fault:exit').length === 8, 'eight deaths');
+  const last = run.lines().findLast(line => line.what === 'fault:exit')!;
+  await run.progress(200, line => line.time > last.time && line.host === last.host && line.life !== last.life);
+  const summary = await run.finish();
+  const verdict = run.judge(8 * 2 * window); // at each death all that is unsettled, in both actors, at most
+  console.log(`eight deaths: longest recovery ${summary.longestRecoveryMs} ms; ${verdict.lost} of ${summary.messages} messages lost, ${verdict.repeats} repeats`);
+  expect(verdict.faults).toEqual([]);
+  expect(summary).toMatchObject({ ok: true, restarts: 8, settled: { done: summary.messages, dead: 0, dropped: 0 } });
+});
+
+it('tries again when the init hook of a replacement fails, until it does not', async () => {
+  const run = await Run.start({ keys: 24, mischief: [{ kind: 'exit', key: 'k7', when: 'once', after: 'sick' }] }, { set });
+  run.touch('sick');
+  await run.appears('fault-exit');
+  const health = await run.answers(() => run.runtime.health(), answer => answer.status !== 'ok' && answer.restarts > 2, 'replacements that fail');
+  expect(health.reasons.join()).toMatch(/host [12] is/);
+  rmSync(join(run.dir, 'sick'));
+  const fault = run.lines().find(line => line.what === 'fault:exit')!;
+  await run.progress(200, line => line.host === fault.host && line.life !== fault.life);
+  await run.finish();
+  expect(run.judge(MAX_REPEATS).faults).toEqual([]);
+  expect(await run.stop()).toMatchObject({ ok: true });
 });

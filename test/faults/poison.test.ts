@@ -34,10 +34,14 @@ it('quarantines a poison message that a handler sent', () => quarantines({ secon
 
 it('quarantines a poison message of a batch handler that returns no promise', () => quarantines({ actor: 'batch', sync: true }));
 it('quarantines a poison message behind others that wait for their children', async () => {
-  // The second actor takes nothing in for now, so that everything of the first stays unsettled, done or not.
-  const run = await Run.start({ keys: KEYS, perKey: 400, actor: 'batch', second: true, early: true, gated: ['all'], mischief: [{ kind: 'exit', key: 'k5', from: 230, to: 230 }] }, { set });
+  // The second actor fails for now, so that everything of the first stays unsettled, done or not.
+  const mischief = [
+    { kind: 'exit', key: 'k5', from: 230, to: 230 },
+    { kind: 'fail', key: 'second/*', when: 'until-mended', class: 'transient' },
+  ] as const;
+  const run = await Run.start({ keys: KEYS, perKey: 400, actor: 'batch', second: true, mischief }, { set: { ...set, 'actors.second.retry': { maxDelayMs: 200 } } });
   await run.until(() => existsSync(join(run.dir, 'data', 'dead-letters.ndjson')) && statSync(join(run.dir, 'data', 'dead-letters.ndjson')).size > 0, 'the dead letter');
-  run.touch('open');
+  run.touch('mended');
   await run.runtime.settled();
   const letters = await run.runtime.deadLetters.list();
   const { restarts } = await run.runtime.summary();

@@ -3,7 +3,7 @@ import { deepStrictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Envelope } from '../../runtime/lanes/envelope.ts';
-import { eachEnvelope, FrameWriter } from '../../runtime/lanes/frame.ts';
+import { eachEnvelope, FrameWriter, readFrame } from '../../runtime/lanes/frame.ts';
 import { FrameColumns, Outbox, OutFrame } from '../../runtime/lanes/outbox.ts';
 import type { Owner } from '../../runtime/lanes/port.ts';
 import { collectGarbage } from '../support/garbage.ts';
@@ -37,7 +37,7 @@ function frameOf(first: number, messages: readonly Envelope[]): { frame: OutFram
     columns.tokens.push(1000 + first + i);
     return { seq: first + i, message: one, owner: whose, token: 1000 + first + i, size };
   });
-  return { frame: new OutFrame(first, null, writer.finish(SENDING, 1), columns), sent };
+  return { frame: new OutFrame(first, null, first, writer.finish(SENDING, first), columns), sent };
 }
 
 /** Everything unsettled in an outbox, in its order, read from the bytes that a replay would post. */
@@ -113,9 +113,10 @@ describe('an outbox', () => {
             const frame = frames[one.repack % Math.max(1, frames.length)];
             if (!frame) continue;
             frame.posted = one.repack % 2 === 0;
-            const packed = outbox.repack(frame, SENDING, 1);
+            const packed = outbox.repack(frame, SENDING);
             expect(packed.posted).toBe(frame.posted);
             expect(packed.count).toBe(frame.remaining);
+            expect([packed.homes, readFrame(packed.bytes).homes]).toEqual([frame.homes, frame.homes]);
           } else {
             const seq = one.find % (next + 2);
             const found = outbox.find(seq);
@@ -204,7 +205,7 @@ describe('an outbox', () => {
     expect(outbox.messages).toBe(100);
     expect(outbox.wasteful).toBe(true);
     const before = unsettledOf(outbox);
-    for (const frame of outbox.unsettled()) outbox.repack(frame, SENDING, 1);
+    for (const frame of outbox.unsettled()) outbox.repack(frame, SENDING);
     expect(outbox.wasteful).toBe(false);
     expect(outbox.retainedBytes).toBeLessThan(2 * outbox.bytes);
     deepStrictEqual(unsettledOf(outbox), before);

@@ -44,7 +44,6 @@ export class Running {
       for (const look of this.#lookers) look();
       return { code, signal, stdout: this.stdout, stderr: this.stderr };
     });
-    onTestFinished(() => void this.child.kill('SIGKILL'));
   }
 
   kill(signal: NodeJS.Signals): void {
@@ -67,9 +66,11 @@ export class Running {
   }
 }
 
-/** Starts a script on the Node that `scripts/node.sh` finds; the process is that Node itself, since the shell execs. */
+/** Starts a script, until the test ends at the latest, on the Node that `scripts/node.sh` finds; the process is that Node itself, since the shell execs. */
 export function script(path: string, args: readonly string[] = [], options: RunOptions = {}): Running {
-  return new Running('sh', [`${ROOT}scripts/node.sh`, path, ...args], options);
+  const running = new Running('sh', [`${ROOT}scripts/node.sh`, path, ...args], options);
+  onTestFinished(() => running.kill('SIGKILL'));
+  return running;
 }
 
 export function keymill(args: readonly string[], options: RunOptions = {}): Running {

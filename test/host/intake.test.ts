@@ -1,0 +1,173 @@
+/** The receiving end of a lane. */
+import { describe, expect, it } from 'vitest';
+import { Intake } from '../../runtime/host/intake.ts';
+import { NO_EXTRAS } from '../../runtime/lanes/envelope.ts';
+import { FrameWriter, unpackValue } from '../../runtime/lanes/frame.ts';
+import { BOUNCED, DEAD, DONE, DROPPED, type Returns } from '../../runtime/lanes/port.ts';
+import type { Item } from '../../runtime/mailbox/item.ts';
+import { type HandPort, handPorts } from '../support/hand-port.ts';
+import { message } from '../support/messages.ts';
+import { virtualEnvironment } from '../support/virtual-clock.ts';
+
+interface Received {
+  intake: Intake;
+  port: HandPort;
+  items: [item: Item, actor: number, homes: number][];
+  turns: number;
+  dirty: number;
+  returned(): Returns[];
+}
+
+function received(): Received {
+  const [sender, into] = handPorts();
+  const environment = virtualEnvironment();
+  const seen: Received = {
+    port: sender,
+    items: [],
+    turns: 0,
+    dirty: 0,
+    returned: () => sender.inbox.splice(0) as Returns[],
+  } as unknown as Received;
+  seen.intake = new Intake(
+    2,
+    9,
+    into,
+    environment,
+    () => seen.dirty++,
+    (item, actor, homes) => seen.items.push([item, actor, homes]),
+    () => seen.turns++,
+  );
+  const post = sender.post.bind(sender);
+  sender.post = bytes => {
+    post(bytes);
+    into.deliver();
+  };
+  return seen;
+}
+
+function frame(
+  messages: ReturnType<typeof message>[],
+  firstSeq = 1,
+  sending = { slot: 2, incarnation: 9 },
+): Uint8Array {
+  const writer = new FrameWriter();
+  messages.forEach((one, i) => {
+    writer.add(one, firstSeq + i, Number.POSITIVE_INFINITY);
+  });
+  return writer.finish(sending, 4);
+}
+
+describe('an intake', () => {
+  it('makes one item per message, with all that its envelope says', () => {
+    const to = received();
+    const extras = { ...NO_EXTRAS, priority: 2, deadline: 77, ask: true, attempt: 3 };
+    to.port.post(
+      frame(
+        [
+          message({ actor: 1, key: 'a', body: { x: 1 }, source: 's', epoch: 3, position: 10, flags: 1 }),
+          message({ actor: 1, key: 2n, body: 5, source: 's', epoch: 3, position: 12, flags: 1, extras }),
+          message({ actor: 0, key: 7, body: null, source: 's', epoch: 3, position: 12, path: '0.1' }),
+        ],
+        41,
+      ),
+    );
+    const [a, b, c] = to.items.map(([item]) => item) as [Item, Item, Item];
+    expect(to.items.map(([item, actor, homes]) => [item.id, actor, homes, item.seq, item.key, item.flags])).toEqual([
+      ['s/3/10', 1, 4, 41, 'a', 1],
+      ['s/3/12', 1, 4, 42, 2n, 1],
+      ['s/3/12.0.1', 0, 4, 43, 7, 0],
+    ]);
+    expect(a).toMatchObject({
+      body: { x: 1 },
+      origin: to.intake,
+      attempts: 0,
+      calls: 0,
+      deadline: 0,
+      isAsk: false,
+      pending: 1,
+    });
+    expect(b).toMatchObject({ attempts: 3, calls: 3, deadline: 77, isAsk: true, extras });
+    expect(c.hash).toBe(message({ key: 7 }).hash);
+    expect(c.size).toBe(1);
+    expect(to.turns).toBe(1);
+  });
+
+  it('drops the frames of an earlier incarnation of its sender', () => {
+    const to = received();
+    to.port.post(frame([message()], 1, { slot: 2, incarnation: 8 }));
+    to.port.post(frame([message()], 1, { slot: 3, incarnation: 9 }));
+    expect(to.items).toEqual([]);
+  });
+
+  it('says nothing more and takes nothing more when its sender died', () => {
+    const to = received();
+    to.intake.settle(1, DONE);
+    to.intake.orphan();
+    to.intake.settle(2, DONE);
+    to.intake.reply(2, true, 1);
+    to.intake.hold(0, 'k');
+    to.intake.free(0, 'k');
+    to.intake.flush();
+    to.port.post(frame([message()]));
+    expect(to.returned()).toEqual([]);
+    expect(to.items).toEqual([]);
+    expect(to.dirty).toBe(1);
+  });
+});
+
+describe('what an intake returns', () => {
+  it('goes in one message at a flush, and only when there is something', () => {
+    const to = received();
+    to.intake.settle(1, DONE);
+    to.intake.hold(3, 'k');
+    to.intake.free(3, 9n);
+    to.intake.reply(5, true, { a: [1n] });
+    expect(to.dirty).toBe(1);
+    to.intake.flush();
+    const [returns, ...more] = to.returned();
+    expect(more).toEqual([]);
+    expect(returns).toMatchObject({
+      runs: Float64Array.of(1, 1, DONE),
+      hold: [{ actor: 3, key: 'k' }],
+      free: [{ actor: 3, key: 9n }],
+    });
+    expect(unpackValue(returns!.replies![0]!.bytes)).toEqual({ a: [1n] });
+    to.intake.settle(2, DEAD);
+    to.intake.flush();
+    expect(to.returned()).toEqual([{ runs: Float64Array.of(2, 2, DEAD) }]);
+    expect(to.dirty).toBe(2);
+  });
+
+  it('joins consecutive numbers of one outcome into runs', () => {
+    const to = received();
+    const outcomes = { 1: DONE, 2: DONE, 3: DROPPED, 4: DROPPED, 6: DROPPED, 7: BOUNCED, 8: DONE } as const;
+    for (const seq of [8, 3, 1, 2, 7, 6, 4] as const) to.intake.settle(seq, outcomes[seq]);
+    to.intake.flush();
+    expect(to.returned()[0]!.runs).toEqual(
+      Float64Array.of(1, 2, DONE, 3, 4, DROPPED, 6, 6, DROPPED, 7, 7, BOUNCED, 8, 8, DONE),
+    );
+  });
+
+  it('counts beyond 32 bits', () => {
+    const to = received();
+    const far = 2 ** 50;
+    to.intake.settle(far + 1, DONE);
+    to.intake.settle(far, BOUNCED);
+    to.intake.settle(far + 2, DONE);
+    to.intake.flush();
+    expect(to.returned()[0]!.runs).toEqual(Float64Array.of(far, far, BOUNCED, far + 1, far + 2, DONE));
+  });
+
+  it('is an error in place of a reply that cannot be carried', () => {
+    const to = received();
+    to.intake.reply(1, true, { f: () => 1 });
+    to.intake.reply(2, false, new TypeError('no'));
+    to.intake.flush();
+    const [first, second] = to.returned()[0]!.replies!;
+    expect([first!.ok, unpackValue(first!.bytes)]).toMatchObject([
+      false,
+      { code: 'MESSAGE_NOT_CARRIABLE', cause: { message: expect.stringContaining('message.f is a function') } },
+    ]);
+    expect([second!.ok, unpackValue(second!.bytes)]).toMatchObject([false, { name: 'TypeError', message: 'no' }]);
+  });
+});

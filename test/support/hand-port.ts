@@ -1,0 +1,40 @@
+/** Two ends of a channel between threads where the test decides when a message arrives. */
+import type { Port } from '../../runtime/lanes/port.ts';
+
+export class HandPort implements Port {
+  peer!: HandPort;
+  #listener: ((message: unknown) => void) | null = null;
+  readonly inbox: unknown[] = [];
+  closed = false;
+
+  post(message: unknown): void {
+    if (!this.closed && !this.peer.closed) this.peer.inbox.push(structuredClone(message));
+  }
+
+  onMessage(listener: (message: unknown) => void): void {
+    this.#listener = listener;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.inbox.length = 0;
+  }
+
+  /** Lets up to `count` messages arrive at this end. Returns how many did. */
+  deliver(count = Number.POSITIVE_INFINITY): number {
+    let delivered = 0;
+    while (delivered < count && this.inbox.length > 0 && !this.closed) {
+      delivered++;
+      this.#listener?.(this.inbox.shift());
+    }
+    return delivered;
+  }
+}
+
+export function handPorts(): [HandPort, HandPort] {
+  const a = new HandPort();
+  const b = new HandPort();
+  a.peer = b;
+  b.peer = a;
+  return [a, b];
+}
