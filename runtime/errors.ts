@@ -59,7 +59,8 @@ export const ERRORS = {
   },
   CYCLE_WAITS: {
     class: 'fatal',
-    means: 'Actors feed each other in a cycle and each of them waits when full, so they can block one another for ever.',
+    means:
+      'Actors feed each other in a cycle and each of them waits when full, so they can block one another for ever.',
     todo: 'Give one actor of the cycle a full mode that does not wait (DropOldest, DropNewest, DropWrite with allowLoss) or onKeyFull: park or dead.',
   },
   DEADLINE: {
@@ -79,7 +80,8 @@ export const ERRORS = {
   },
   HANDLER_TIMEOUT: {
     class: 'unknown',
-    means: 'The handler did not resolve within timeoutMs. Its key is held until it does, or until the host is recycled.',
+    means:
+      'The handler did not resolve within timeoutMs. Its key is held until it does, or until the host is recycled.',
     todo: 'Honour ctx.signal in the handler, or raise timeoutMs.',
   },
   HANDLER_THREW: {
@@ -222,7 +224,11 @@ export class KeymillError extends Error {
   readonly class: ErrorClass;
   readonly place: ErrorPlace;
 
-  constructor(code: ErrorCode, detail: string, options: { cause?: unknown; place?: ErrorPlace; class?: ErrorClass } = {}) {
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    options: { cause?: unknown; place?: ErrorPlace; class?: ErrorClass } = {},
+  ) {
     super(`${code}: ${detail}`, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.class = options.class ?? ERRORS[code].class;
@@ -252,7 +258,17 @@ export function isKeymillError(value: unknown, code?: ErrorCode): value is Keymi
 const CLASSES = new Set<unknown>(['transient', 'throttled', 'poison', 'unknown', 'fatal']);
 
 /** System error codes of Node that mean "try again later". */
-const TRANSIENT_SYSTEM = new Set(['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN', 'ENOSPC', 'EMFILE', 'EAGAIN', 'EBUSY']);
+const TRANSIENT_SYSTEM = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+  'ENOSPC',
+  'EMFILE',
+  'EAGAIN',
+  'EBUSY',
+]);
 
 /** The class of anything thrown: its own `class` field if it has a valid one, else by system error code, else unknown. */
 export function classOf(error: unknown): ErrorClass {

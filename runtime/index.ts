@@ -1,14 +1,31 @@
 /** keymill: keyed work on every core of one Node.js process. The public API; everything else is internal. */
 export type { DeadLetter } from './delivery/dead-letter.ts';
 export type { Clock, Environment, Timer } from './environment.ts';
-export { ClassifiedError, ERRORS, type ErrorClass, type ErrorCode, type ErrorPlace, isKeymillError, KeymillError } from './errors.ts';
+export {
+  ClassifiedError,
+  describe,
+  ERRORS,
+  type ErrorClass,
+  type ErrorCode,
+  type ErrorPlace,
+  isKeymillError,
+  KeymillError,
+} from './errors.ts';
 export type { KeyReport } from './host/inspect.ts';
 export type { IoContext, IoReply, IoResource, IoSpec } from './io/contract.ts';
 export { DEFAULT_IO_POLICY } from './io/contract.ts';
 export type { Summary } from './observe/summary.ts';
 export { type PolicyOptions, type PolicyOptionsInput, policySchema } from './policies/options.ts';
 export { createPolicy, type Policy } from './policies/policy.ts';
-export { type ActorHandle, type KeyHandle, Runtime, type StartOptions, type StopReport, start, VERSION } from './runtime.ts';
+export {
+  type ActorHandle,
+  type KeyHandle,
+  Runtime,
+  type StartOptions,
+  type StopReport,
+  start,
+  VERSION,
+} from './runtime.ts';
 export type { AskOptions, TellOptions } from './supervisor/tells.ts';
 export {
   type Actor,
@@ -40,5 +57,11 @@ export {
   type Topology,
   type TopologyDefinition,
 } from './topology/define.ts';
-export type { ActorOptions, ActorOptionsInput, RuntimeOptions, RuntimeOptionsInput, SourceOptions, SourceOptionsInput } from './topology/options.ts';
-export { describe } from './errors.ts';
+export type {
+  ActorOptions,
+  ActorOptionsInput,
+  RuntimeOptions,
+  RuntimeOptionsInput,
+  SourceOptions,
+  SourceOptionsInput,
+} from './topology/options.ts';

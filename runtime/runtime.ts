@@ -14,7 +14,7 @@ import { hashKey } from './lanes/key-hash.ts';
 import { startHttp } from './observe/http.ts';
 import { type LogLevel, mainLog, writeRecord } from './observe/log.ts';
 import { MetricsRegistry } from './observe/registry.ts';
-import { type Health, summarise, type Summary } from './observe/summary.ts';
+import { type Health, type Summary, summarise } from './observe/summary.ts';
 import { type ChaosOptions, startChaos } from './supervisor/chaos.ts';
 import { PiscinaThreads } from './supervisor/piscina-threads.ts';
 import { readSpool, writeSpool } from './supervisor/spool.ts';
@@ -75,16 +75,28 @@ export interface ActorHandle<M, R> {
  * Starts a topology and resolves when all its threads are ready. Rejects with CONFIG_INVALID, TOPOLOGY_MISSING,
  * ACTOR_MODULE_MISSING, ACTOR_MODULE_NO_DEFAULT, CYCLE_WAITS, PORT_IN_USE, or what an init hook or driver threw.
  */
-export async function start<A extends Record<string, ActorEntry>>(topology: Topology<A>, options: StartOptions = {}): Promise<Runtime<A>> {
-  if (!isMainThread) throw new KeymillError('CONFIG_INVALID', 'start() was called in a worker thread: a topology needs a module of its own, which starts nothing when it is imported');
+export async function start<A extends Record<string, ActorEntry>>(
+  topology: Topology<A>,
+  options: StartOptions = {},
+): Promise<Runtime<A>> {
+  if (!isMainThread)
+    throw new KeymillError(
+      'CONFIG_INVALID',
+      'start() was called in a worker thread: a topology needs a module of its own, which starts nothing when it is imported',
+    );
   const module = options.module ?? topology.definition.module;
-  if (!module) throw new KeymillError('CONFIG_INVALID', 'module: expected import.meta.url of the module that exports the topology, so that threads can load it');
+  if (!module)
+    throw new KeymillError(
+      'CONFIG_INVALID',
+      'module: expected import.meta.url of the module that exports the topology, so that threads can load it',
+    );
   const cores = availableParallelism();
   const overrides = { ...options.set, ...(options.threads === undefined ? {} : { threads: options.threads }) };
   const plan = await makePlan(topology as unknown as Topology, overrides, cores);
   const hosts = plan.options.threads ?? cores;
   const count = hosts + plan.ioThreads;
-  const heapMb = plan.options.heap.maxMb ?? Math.max(64, Math.min(4096, Math.floor(totalmem() / 2 ** 20 / (2 * count))));
+  const heapMb =
+    plan.options.heap.maxMb ?? Math.max(64, Math.min(4096, Math.floor(totalmem() / 2 ** 20 / (2 * count))));
   const runtime = new Runtime<A>(plan, module, overrides, cores, hosts, new PiscinaThreads(count, heapMb), options);
   try {
     await runtime.begin();
@@ -114,7 +126,15 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
   readonly #settled: Promise<void>;
 
   /** Use `start`. */
-  constructor(plan: Plan, module: string, overrides: Overrides, cores: number, hosts: number, threads: Threads, options: StartOptions) {
+  constructor(
+    plan: Plan,
+    module: string,
+    overrides: Overrides,
+    cores: number,
+    hosts: number,
+    threads: Threads,
+    options: StartOptions,
+  ) {
     this.name = plan.name;
     this.#plan = plan;
     this.#options = options;
@@ -128,13 +148,28 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
     });
     this.#settled.catch(() => undefined);
     this.#supervisor = new Supervisor(
-      { plan, module, overrides, cores, hosts, dataDir: this.dataDir, positions: new Float64Array(new SharedArrayBuffer(8 * Math.max(1, plan.sources.length))), logLevel: level },
+      {
+        plan,
+        module,
+        overrides,
+        cores,
+        hosts,
+        dataDir: this.dataDir,
+        positions: new Float64Array(new SharedArrayBuffer(8 * Math.max(1, plan.sources.length))),
+        logLevel: level,
+      },
       this.#environment,
       threads,
       {
         log,
         record: report => {
-          if (level !== 'silent') writeRecord(log, { level: report.level, fields: report.fields, text: report.text, time: this.#environment.clock.wall() } as never);
+          if (level !== 'silent')
+            writeRecord(log, {
+              level: report.level,
+              fields: report.fields,
+              text: report.text,
+              time: this.#environment.clock.wall(),
+            } as never);
         },
         fatal: error => {
           log.error({ err: toWire(error) }, 'the runtime cannot go on');
@@ -152,11 +187,18 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
       throw new KeymillError('OUTPUT_UNWRITABLE', `data folder ${this.dataDir}: ${asError(cause).message}`, { cause });
     });
     if (this.#options.port !== undefined)
-      this.#http = await startHttp({ port: this.#options.port, metrics: () => this.metrics(), live: () => this.#live(), ready: () => this.#ready(), health: () => this.health() });
+      this.#http = await startHttp({
+        port: this.#options.port,
+        metrics: () => this.metrics(),
+        live: () => this.#live(),
+        ready: () => this.#ready(),
+        health: () => this.health(),
+      });
     await this.#supervisor.start();
     this.#tells.open = true;
     await this.#retell();
-    if (this.#options.chaos) this.#endChaos = startChaos(this.#supervisor, this.#options.chaos, this.#environment, this.#plan.options.stuckMs);
+    if (this.#options.chaos)
+      this.#endChaos = startChaos(this.#supervisor, this.#options.chaos, this.#environment, this.#plan.options.stuckMs);
   }
 
   /** For `start`, when it failed. */
@@ -176,7 +218,11 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
   }
 
   /** As `tell`, but never waits: false when there is no room now. */
-  tryTell<N extends keyof A & string>(actor: N, message: MessageOf<A[N]>, options?: Pick<TellOptions, 'deadlineMs' | 'priority'>): boolean {
+  tryTell<N extends keyof A & string>(
+    actor: N,
+    message: MessageOf<A[N]>,
+    options?: Pick<TellOptions, 'deadlineMs' | 'priority'>,
+  ): boolean {
     return this.#tells.tryTell(actor as ActorRef<never>, message, options);
   }
 
@@ -196,12 +242,24 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
 
   /** One key, live (D8). */
   key(actor: keyof A & string, key: Key): KeyHandle {
-    const act = (action: 'pause' | 'resume' | 'inspect' | 'skip' | 'retryNow') => async () => (await this.#supervisor.key(actor, key, hashKey(key), action)) as KeyReport | undefined;
-    return { pause: act('pause'), resume: act('resume'), inspect: act('inspect'), skip: act('skip'), retryNow: act('retryNow') };
+    const act = (action: 'pause' | 'resume' | 'inspect' | 'skip' | 'retryNow') => async () =>
+      (await this.#supervisor.key(actor, key, hashKey(key), action)) as KeyReport | undefined;
+    return {
+      pause: act('pause'),
+      resume: act('resume'),
+      inspect: act('inspect'),
+      skip: act('skip'),
+      retryNow: act('retryNow'),
+    };
   }
 
   /** The dead letters: list, show, replay, drop (D3). A replayed one comes back under a new id, as a tell. */
-  get deadLetters(): { list: DeadLetterClient['list']; show: DeadLetterClient['show']; replay(id: string): Promise<DeadLetter>; drop(id: string): Promise<void> } {
+  get deadLetters(): {
+    list: DeadLetterClient['list'];
+    show: DeadLetterClient['show'];
+    replay(id: string): Promise<DeadLetter>;
+    drop(id: string): Promise<void>;
+  } {
     const client = this.io<DeadLetterClient>(DEAD_LETTERS.slice(3));
     return {
       list: options => client.list(options),
@@ -229,13 +287,25 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
   async health(): Promise<Health> {
     const { ok, reasons } = this.#ready();
     const summary = await this.summary();
-    return { status: ok ? 'ok' : 'not ready', reasons, name: this.name, version: VERSION, uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1000), phase: this.#supervisor.phase, ...summary };
+    return {
+      status: ok ? 'ok' : 'not ready',
+      reasons,
+      name: this.name,
+      version: VERSION,
+      uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1000),
+      phase: this.#supervisor.phase,
+      ...summary,
+    };
   }
 
   /** Prometheus text. */
   async metrics(): Promise<string> {
     const snapshots = [...(await this.#supervisor.snapshots()), this.#mainSnapshot()];
-    this.#registry.update(snapshots, { ready: this.#ready().ok, hostRestarts: this.#supervisor.restarts, version: VERSION }, this.#environment.clock.now());
+    this.#registry.update(
+      snapshots,
+      { ready: this.#ready().ok, hostRestarts: this.#supervisor.restarts, version: VERSION },
+      this.#environment.clock.now(),
+    );
     return this.#registry.text();
   }
 
@@ -271,9 +341,16 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
     const report: StopReport = { ok: settled, unsettled: 0, spooled: 0, lost: 0 };
     if (!settled) {
       const snapshots = await supervisor.snapshots();
-      report.unsettled = snapshots.flatMap(snapshot => snapshot.sources).reduce((sum, source) => sum + source.unsettled, 0);
+      report.unsettled = snapshots
+        .flatMap(snapshot => snapshot.sources)
+        .reduce((sum, source) => sum + source.unsettled, 0);
       await this.#spool(report);
-      report.error = supervisor.failure ?? new KeymillError('DRAIN_ABANDONED', `${report.unsettled} messages of sources and ${report.spooled + report.lost} tells were not settled within ${graceMs} ms (${report.spooled} spooled, ${report.lost} lost)`);
+      report.error =
+        supervisor.failure ??
+        new KeymillError(
+          'DRAIN_ABANDONED',
+          `${report.unsettled} messages of sources and ${report.spooled + report.lost} tells were not settled within ${graceMs} ms (${report.spooled} spooled, ${report.lost} lost)`,
+        );
     }
     this.#tells.close();
     this.#finalSummary = await this.summary();
@@ -296,7 +373,8 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
     const tells: { actor: string; key: Key; message: unknown }[] = [];
     const { main } = this.#supervisor;
     main.sender.eachUnsettled((message, owner) => {
-      if (owner === this.#tells) tells.push({ actor: main.plan.actors[message.actor]!.name, key: message.key, message: message.body });
+      if (owner === this.#tells)
+        tells.push({ actor: main.plan.actors[message.actor]!.name, key: message.key, message: message.body });
     });
     try {
       if (!this.#plan.options.spool) throw new KeymillError('DRAIN_ABANDONED', 'spool is off');
@@ -325,14 +403,29 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
     const reasons: string[] = [];
     if (failure) reasons.push(failure.message);
     if (phase !== 'running') reasons.push(`phase is ${phase}`);
-    for (const slot of slots) if (slot && slot.status !== 'up') reasons.push(`${slot.kind} ${slot.index} is ${slot.status}`);
+    for (const slot of slots)
+      if (slot && slot.status !== 'up') reasons.push(`${slot.kind} ${slot.index} is ${slot.status}`);
     for (const [actor, why] of stoppedActors) reasons.push(`actor ${actor} stopped: ${why}`);
     return { ok: reasons.length === 0, reasons };
   }
 
   #mainSnapshot(): Parameters<MetricsRegistry['update']>[0][number] {
     const memory = process.memoryUsage();
-    return { thread: 0, kind: 'main', incarnation: 1, actors: {}, sources: [], lanes: this.#supervisor.main.sender.snapshots(), policies: [], heapUsed: memory.heapUsed, heapLimit: memory.heapTotal, loopUtilization: performance.eventLoopUtilization().utilization, cpuSeconds: 0, gcScavenges: 0, gcMarkSweeps: 0 };
+    return {
+      thread: 0,
+      kind: 'main',
+      incarnation: 1,
+      actors: {},
+      sources: [],
+      lanes: this.#supervisor.main.sender.snapshots(),
+      policies: [],
+      heapUsed: memory.heapUsed,
+      heapLimit: memory.heapTotal,
+      loopUtilization: performance.eventLoopUtilization().utilization,
+      cpuSeconds: 0,
+      gcScavenges: 0,
+      gcMarkSweeps: 0,
+    };
   }
 }
 

@@ -11,7 +11,9 @@ function step(name: string, command: string, args: string[]): boolean {
   const began = Date.now();
   process.stdout.write(`\n── ${name}\n`);
   const { status } = spawnSync(command, args, { stdio: 'inherit' });
-  process.stdout.write(`── ${name}: ${status === 0 ? 'ok' : `FAILED (${status})`} in ${((Date.now() - began) / 1000).toFixed(1)} s\n`);
+  process.stdout.write(
+    `── ${name}: ${status === 0 ? 'ok' : `FAILED (${status})`} in ${((Date.now() - began) / 1000).toFixed(1)} s\n`,
+  );
   return status === 0;
 }
 
@@ -28,7 +30,15 @@ interface VitestReport {
 
 function tests(project: string): void {
   const file = join(folder, `${project}.json`);
-  const ok = step(`tests: ${project}`, process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`]);
+  const ok = step(`tests: ${project}`, process.execPath, [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--project',
+    project,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${file}`,
+  ]);
   try {
     const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
     counts.passed += report.numPassedTests;

@@ -24,7 +24,10 @@ export function outputFault(thrown: unknown, file: string, note = ''): KeymillEr
   const tail = note === '' ? '' : `; ${note}`;
   if (NO_ROOM.has(code)) return new KeymillError('OUTPUT_FULL', `no room for ${file} (${code})${tail}`, options);
   if (NOT_POSSIBLE.has(code))
-    return new KeymillError('OUTPUT_UNWRITABLE', `${file} cannot be written (${cause.message})${tail}`, { ...options, class: GONE.has(code) ? 'fatal' : 'transient' });
+    return new KeymillError('OUTPUT_UNWRITABLE', `${file} cannot be written (${cause.message})${tail}`, {
+      ...options,
+      class: GONE.has(code) ? 'fatal' : 'transient',
+    });
   return new KeymillError('IO_FAILED', `writing ${file} failed (${cause.message})${tail}`, options);
 }
 

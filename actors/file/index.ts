@@ -4,8 +4,8 @@ import { access, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { IoSpec } from '../../runtime/io/contract.ts';
 import { clientOf, type FileClient, keyOf } from './contract.ts';
-import { checkOptions, type FileOptionsInput, parseOptions } from './options.ts';
 import { outputFault } from './faults.ts';
+import { checkOptions, type FileOptionsInput, parseOptions } from './options.ts';
 import { type Place, placeOf } from './place.ts';
 import { FileResource } from './sink.ts';
 

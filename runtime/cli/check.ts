@@ -18,7 +18,9 @@ interface CheckFlags {
 
 export function checkCommand(): Command {
   return new Command('check')
-    .description('Checks a topology: options, modules, references, cycles, and that its I/O actors open. Exit 0 fine, 1 wrong, 78 bad configuration.')
+    .description(
+      'Checks a topology: options, modules, references, cycles, and that its I/O actors open. Exit 0 fine, 1 wrong, 78 bad configuration.',
+    )
     .argument('<file>', 'module whose default export is a topology')
     .option('--offline', 'open no I/O actor')
     .option('--json', 'print one JSON object')
@@ -32,9 +34,14 @@ async function run(file: string, flags: CheckFlags): Promise<void> {
     const plan = await makePlan(await loadTopology(file), flags.set, availableParallelism());
     const unreachable = flags.offline ? [] : await tryIo(plan);
     const ok = unreachable.length === 0;
-    if (flags.json) process.stdout.write(`${JSON.stringify({ ok, name: plan.name, actors: namesOf(plan, false), io: namesOf(plan, true), sources: plan.sources.map(source => source.name), errors: unreachable.map(one => errorJson(one.error)) })}\n`);
+    if (flags.json)
+      process.stdout.write(
+        `${JSON.stringify({ ok, name: plan.name, actors: namesOf(plan, false), io: namesOf(plan, true), sources: plan.sources.map(source => source.name), errors: unreachable.map(one => errorJson(one.error)) })}\n`,
+      );
     else {
-      process.stdout.write(`${ok ? paint.green('ok') : paint.red('not ok')} ${plan.name}: actors ${namesOf(plan, false).join(', ')} · sources ${plan.sources.map(source => source.name).join(', ') || 'none'} · I/O ${namesOf(plan, true).join(', ') || 'none'}\n`);
+      process.stdout.write(
+        `${ok ? paint.green('ok') : paint.red('not ok')} ${plan.name}: actors ${namesOf(plan, false).join(', ')} · sources ${plan.sources.map(source => source.name).join(', ') || 'none'} · I/O ${namesOf(plan, true).join(', ') || 'none'}\n`,
+      );
       for (const { name, error } of unreachable) process.stdout.write(`io.${name}: ${formatError(error, paint)}\n`);
     }
     process.exitCode = ok ? 0 : EXIT_FAILED;
@@ -46,7 +53,11 @@ async function run(file: string, flags: CheckFlags): Promise<void> {
 }
 
 function namesOf(plan: Plan, io: boolean): string[] {
-  return plan.actors.filter(actor => (actor.io !== null) === io && actor.io?.spec.kind !== 'dead-letters' && actor.io?.spec.kind !== 'park').map(actor => actor.name.replace(/^io:/, ''));
+  return plan.actors
+    .filter(
+      actor => (actor.io !== null) === io && actor.io?.spec.kind !== 'dead-letters' && actor.io?.spec.kind !== 'park',
+    )
+    .map(actor => actor.name.replace(/^io:/, ''));
 }
 
 /** Opens each I/O actor and closes it again, as a replacement would, so that nothing is truncated. */
@@ -56,7 +67,14 @@ async function tryIo(plan: Plan): Promise<{ name: string; error: unknown }[]> {
   for (const { name, io } of plan.actors) {
     if (!io || io.spec.kind === 'dead-letters' || io.spec.kind === 'park') continue;
     try {
-      const resource = await io.spec.open(io.spec.options, { name: name.slice(3), dataDir, first: false, reads: true, environment: systemEnvironment(), log: QUIET });
+      const resource = await io.spec.open(io.spec.options, {
+        name: name.slice(3),
+        dataDir,
+        first: false,
+        reads: true,
+        environment: systemEnvironment(),
+        log: QUIET,
+      });
       await resource.close();
     } catch (error) {
       failed.push({ name: name.slice(3), error });

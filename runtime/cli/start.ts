@@ -1,12 +1,12 @@
 /** `keymill start FILE`: runs a topology until its sources end (--once), a signal comes, or it fails. */
 import { Command, InvalidArgumentError } from 'commander';
-import type { Summary } from '../observe/summary.ts';
 import { parseLogLevel } from '../observe/log.ts';
+import type { Summary } from '../observe/summary.ts';
 import { type Runtime, start } from '../runtime.ts';
 import { parseChaos } from '../supervisor/chaos.ts';
 import { loadTopology, moduleUrl } from '../topology/plan.ts';
 import { EXIT_FAILED, errorJson, exitCodeOf, formatError } from './errors.ts';
-import { format, paintFor, Progress, progressLine } from './terminal.ts';
+import { format, Progress, paintFor, progressLine } from './terminal.ts';
 
 interface StartFlags {
   once?: boolean;
@@ -26,7 +26,12 @@ export function startCommand(): Command {
     .argument('<file>', 'module whose default export is a topology')
     .option('--once', 'stop when all sources have ended and everything is settled, and print a summary')
     .option('--json', 'print the summary as one JSON object')
-    .option('--set <path=value>', 'change an option: io.out.url=file:./out, actors.ledger.batch.max=100', collectSets, {})
+    .option(
+      '--set <path=value>',
+      'change an option: io.out.url=file:./out, actors.ledger.batch.max=100',
+      collectSets,
+      {},
+    )
     .option('--port <n>', 'serve /metrics and /health on this port of 127.0.0.1 (0: any free one)', integer(0, 65_535))
     .option('--threads <n>', 'hosts to run; default: the cores of this machine', integer(1, 256))
     .option('--data <dir>', 'folder of the embedded parts; default .keymill/NAME')
@@ -44,7 +49,9 @@ async function run(file: string, flags: StartFlags): Promise<void> {
   try {
     const set = { ...flags.set };
     const topology = await loadTopology(file);
-    if (flags.repeat !== undefined) for (const source of Object.keys(topology.definition.sources ?? {})) set[`sources.${source}.repeat`] = flags.repeat;
+    if (flags.repeat !== undefined)
+      for (const source of Object.keys(topology.definition.sources ?? {}))
+        set[`sources.${source}.repeat`] = flags.repeat;
     runtime = await start(topology, {
       module: moduleUrl(file),
       set,
@@ -64,7 +71,12 @@ async function run(file: string, flags: StartFlags): Promise<void> {
 }
 
 /** Waits for the end of the sources, a signal, or a failure; shows progress meanwhile. */
-async function untilOver(runtime: Runtime, flags: StartFlags, signal: Promise<undefined>, progress: Progress): Promise<unknown> {
+async function untilOver(
+  runtime: Runtime,
+  flags: StartFlags,
+  signal: Promise<undefined>,
+  progress: Progress,
+): Promise<unknown> {
   let before: Summary | undefined;
   const showing = setInterval(
     () => {
@@ -112,7 +124,9 @@ async function finish(runtime: Runtime, flags: StartFlags, failure: unknown): Pr
   const paint = paintFor(process.stderr, process.env);
   if (error !== undefined) process.stderr.write(`${formatError(error, paint)}\n`);
   if (flags.json) {
-    process.stdout.write(`${JSON.stringify({ ...summary, ok, ...(error === undefined ? {} : { error: errorJson(error) }), ...(stopped.ok ? {} : { unsettled: stopped.unsettled, spooled: stopped.spooled, lost: stopped.lost }) })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ ...summary, ok, ...(error === undefined ? {} : { error: errorJson(error) }), ...(stopped.ok ? {} : { unsettled: stopped.unsettled, spooled: stopped.spooled, lost: stopped.lost }) })}\n`,
+    );
   } else process.stderr.write(`${ok ? paint.green('done') : paint.red('not done')} ${sentence(summary)}\n`);
   process.exitCode = ok ? 0 : error === undefined ? EXIT_FAILED : exitCodeOf(error);
   // A handler that will not end must not keep the process.
@@ -121,7 +135,9 @@ async function finish(runtime: Runtime, flags: StartFlags, failure: unknown): Pr
 
 function sentence(summary: Summary): string {
   const { settled } = summary;
-  const actors = Object.entries(summary.perActor).map(([name, actor]) => `${name} ${format(actor.handled)} in ${format(actor.batches)} batches`);
+  const actors = Object.entries(summary.perActor).map(
+    ([name, actor]) => `${name} ${format(actor.handled)} in ${format(actor.batches)} batches`,
+  );
   return `${format(summary.messages)} messages in ${summary.seconds.toFixed(1)} s: ${format(settled.done)} done, ${format(settled.dead)} dead, ${format(settled.dropped)} dropped · ${actors.join(', ')} · ${summary.threads} hosts, ${summary.restarts} restarts, ${format(summary.repeats)} repeats`;
 }
 
@@ -148,8 +164,8 @@ function parseValue(text: string): unknown {
 function integer(min: number, max: number): (text: string) => number {
   return text => {
     const value = Number(text);
-    if (!Number.isInteger(value) || value < min || value > max) throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}`);
+    if (!Number.isInteger(value) || value < min || value > max)
+      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}`);
     return value;
   };
 }
-

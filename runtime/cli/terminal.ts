@@ -10,7 +10,8 @@ export interface Paint {
 
 export function paintFor(stream: { isTTY?: boolean }, environment: Record<string, string | undefined>): Paint {
   const on = stream.isTTY === true && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb';
-  const style = (name: 'red' | 'green' | 'dim') => (text: string) => (on ? styleText(name, text, { validateStream: false }) : text);
+  const style = (name: 'red' | 'green' | 'dim') => (text: string) =>
+    on ? styleText(name, text, { validateStream: false }) : text;
   return { red: style('red'), green: style('green'), dim: style('dim') };
 }
 
@@ -21,8 +22,15 @@ export function progressLine(now: Summary, before: Summary | undefined): string 
   const seconds = now.seconds - (before?.seconds ?? 0);
   const rate = seconds > 0 ? Math.round((settled - earlier) / seconds) : 0;
   const actors = Object.values(now.perActor);
-  const sum = (pick: (actor: (typeof actors)[number]) => number): number => actors.reduce((all, actor) => all + pick(actor), 0);
-  const parts = [`${format(rate)}/s`, `${format(settled)} of ${format(now.messages)} settled`, `depth ${format(sum(a => a.depth))}`, `retries ${format(sum(a => a.retries))}`, `dead ${format(now.settled.dead)}`];
+  const sum = (pick: (actor: (typeof actors)[number]) => number): number =>
+    actors.reduce((all, actor) => all + pick(actor), 0);
+  const parts = [
+    `${format(rate)}/s`,
+    `${format(settled)} of ${format(now.messages)} settled`,
+    `depth ${format(sum(a => a.depth))}`,
+    `retries ${format(sum(a => a.retries))}`,
+    `dead ${format(now.settled.dead)}`,
+  ];
   if (now.restarts > 0) parts.push(`restarts ${now.restarts}`);
   return parts.join(' · ');
 }

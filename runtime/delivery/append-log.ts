@@ -2,7 +2,7 @@
  * A file of lines that only grows: what dead letters and parked messages rest in. A write counts when it is on the disk
  * (fdatasync). A torn last line, from a crash in the middle of a write, was never answered and is cut off at opening.
  */
-import { mkdir, open, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KeymillError } from '../errors.ts';
 
@@ -31,7 +31,10 @@ export class AppendLog {
       await mkdir(dirname(path), { recursive: true });
       file = await open(path, 'a+');
     } catch (cause) {
-      throw new KeymillError('OUTPUT_UNWRITABLE', `${path}: ${(cause as Error).message}`, { cause, place: { at: path } });
+      throw new KeymillError('OUTPUT_UNWRITABLE', `${path}: ${(cause as Error).message}`, {
+        cause,
+        place: { at: path },
+      });
     }
     const end = await scan(file, visit);
     await file.truncate(end);
@@ -53,7 +56,10 @@ export class AppendLog {
     } catch (cause) {
       await this.#file.truncate(this.#end).catch(() => undefined);
       const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
-      throw new KeymillError(full ? 'OUTPUT_FULL' : 'IO_FAILED', `${this.path}: ${(cause as Error).message}`, { cause, place: { at: this.path } });
+      throw new KeymillError(full ? 'OUTPUT_FULL' : 'IO_FAILED', `${this.path}: ${(cause as Error).message}`, {
+        cause,
+        place: { at: this.path },
+      });
     }
     this.#end = offset;
     return places;
@@ -106,5 +112,7 @@ export function keyToJson(key: string | number | bigint): unknown {
 }
 
 export function keyFromJson(json: unknown): string | number | bigint {
-  return typeof json === 'object' && json !== null ? BigInt((json as { bigint: string }).bigint) : (json as string | number);
+  return typeof json === 'object' && json !== null
+    ? BigInt((json as { bigint: string }).bigint)
+    : (json as string | number);
 }

@@ -35,7 +35,12 @@ export function deadLetters(): IoSpec<DeadLetterClient> {
     key: () => 'dead-letters',
     open: (_options, context) => DeadLetterFile.open(context),
     client: ask => ({
-      list: async options => (await ask({ op: 'list', limit: options?.limit ?? 100, ...(options?.actor ? { actor: options.actor } : {}) })) as DeadLetter[],
+      list: async options =>
+        (await ask({
+          op: 'list',
+          limit: options?.limit ?? 100,
+          ...(options?.actor ? { actor: options.actor } : {}),
+        })) as DeadLetter[],
       show: async id => (await ask({ op: 'show', id })) as DeadLetter,
       strike: async (id, why) => void (await ask({ op: 'strike', id, why })),
     }),
@@ -169,7 +174,17 @@ function decode(line: string): DeadLetter {
 /** The message as far as JSON can show it. */
 function readable(message: unknown): unknown {
   try {
-    return JSON.parse(JSON.stringify(message, (_name, value: unknown) => (typeof value === 'bigint' ? String(value) : value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value)) ?? 'null');
+    return JSON.parse(
+      JSON.stringify(message, (_name, value: unknown) =>
+        typeof value === 'bigint'
+          ? String(value)
+          : value instanceof Map
+            ? Object.fromEntries(value)
+            : value instanceof Set
+              ? [...value]
+              : value,
+      ) ?? 'null',
+    );
   } catch {
     return String(message);
   }

@@ -3,8 +3,8 @@
  * handled. Order per (actor, key) is the order of arrival. The file is emptied when nothing is parked.
  */
 import { join } from 'node:path';
-import type { Claim, Parked, ParkStore } from '../host/parking.ts';
 import { KeymillError } from '../errors.ts';
+import type { Claim, Parked, ParkStore } from '../host/parking.ts';
 import type { IoContext, IoReply, IoResource, IoSpec } from '../io/contract.ts';
 import { formatId } from '../lanes/envelope.ts';
 import { packValue, unpackValue } from '../lanes/frame.ts';
@@ -27,7 +27,8 @@ export function park(): IoSpec<ParkStore> {
     open: (_options, context) => ParkFile.open(context),
     client: ask => ({
       append: async (messages, claim) => (await ask({ op: 'append', messages, claim })) as number[],
-      take: async (actor, key, after, count) => (await ask({ op: 'take', actor, key, after, count })) as Awaited<ReturnType<ParkStore['take']>>,
+      take: async (actor, key, after, count) =>
+        (await ask({ op: 'take', actor, key, after, count })) as Awaited<ReturnType<ParkStore['take']>>,
       forget: async (actor, key, seq) => void (await ask({ op: 'forget', actor, key, seq })),
       keys: async claims => (await ask({ op: 'keys', claims })) as Awaited<ReturnType<ParkStore['keys']>>,
     }),
@@ -44,7 +45,11 @@ export class ParkFences {
 
   admits(claim: Claim): boolean {
     const last = this.#last.get(claim.partition);
-    return last === undefined || claim.epoch > last.epoch || (claim.epoch === last.epoch && claim.incarnation >= last.incarnation);
+    return (
+      last === undefined ||
+      claim.epoch > last.epoch ||
+      (claim.epoch === last.epoch && claim.incarnation >= last.incarnation)
+    );
   }
 }
 
@@ -104,19 +109,29 @@ class ParkFile implements IoResource {
       if (ask.op === 'keys') this.#fences.claim(ask.claims);
       else if (ask.op === 'append' && !this.#fences.admits(ask.claim)) refused.add(ask);
       else if (ask.op === 'append') {
-        news.set(ask, ask.messages.map(message => {
-          const parked = entryOf(this.#keys, message.actor, message.key, message.hash);
-          const id = idOf(message);
-          const known = parked.ids.get(id);
-          if (known !== undefined) return -known;
-          const seq = this.#next++;
-          const { body, key, ...rest } = message;
-          lines.push(JSON.stringify({ seq, ...rest, key: keyToJson(key), packed: Buffer.from(packValue(body)).toString('base64') }));
-          parked.ids.set(id, seq); // at once: the same drain may hold it twice
-          undo.push(() => parked.ids.delete(id));
-          after.push(place => parked.lines.set(seq, { place, id }));
-          return seq;
-        }));
+        news.set(
+          ask,
+          ask.messages.map(message => {
+            const parked = entryOf(this.#keys, message.actor, message.key, message.hash);
+            const id = idOf(message);
+            const known = parked.ids.get(id);
+            if (known !== undefined) return -known;
+            const seq = this.#next++;
+            const { body, key, ...rest } = message;
+            lines.push(
+              JSON.stringify({
+                seq,
+                ...rest,
+                key: keyToJson(key),
+                packed: Buffer.from(packValue(body)).toString('base64'),
+              }),
+            );
+            parked.ids.set(id, seq); // at once: the same drain may hold it twice
+            undo.push(() => parked.ids.delete(id));
+            after.push(place => parked.lines.set(seq, { place, id }));
+            return seq;
+          }),
+        );
       } else if (ask.op === 'forget') {
         lines.push(JSON.stringify({ forget: ask.seq }));
         after.push(() => {
@@ -140,9 +155,20 @@ class ParkFile implements IoResource {
     }
     const replies: IoReply[] = [];
     for (const ask of asks) {
-      if (ask.op === 'keys') replies.push({ value: [...this.#keys.values()].map(({ actor, key, hash, lines: { size } }) => ({ actor, key, hash, count: size })) });
+      if (ask.op === 'keys')
+        replies.push({
+          value: [...this.#keys.values()].map(({ actor, key, hash, lines: { size } }) => ({
+            actor,
+            key,
+            hash,
+            count: size,
+          })),
+        });
       else if (ask.op === 'take') replies.push({ value: await this.#take(ask) });
-      else if (refused.has(ask)) replies.push({ error: new KeymillError('IO_FAILED', 'a later home parks for this partition', { class: 'fatal' }) });
+      else if (refused.has(ask))
+        replies.push({
+          error: new KeymillError('IO_FAILED', 'a later home parks for this partition', { class: 'fatal' }),
+        });
       else replies.push(failure === undefined ? { value: news.get(ask) } : { error: failure });
     }
     return replies;
@@ -157,7 +183,10 @@ class ParkFile implements IoResource {
     for (const [seq, { place }] of this.#keys.get(nameOf(ask.actor, ask.key))?.lines ?? []) {
       if (seq <= ask.after) continue;
       const { packed, seq: _seq, key, ...rest } = JSON.parse(await this.#log.read(place));
-      taken.push({ seq, message: { ...rest, key: keyFromJson(key), body: unpackValue(Buffer.from(packed, 'base64')) } });
+      taken.push({
+        seq,
+        message: { ...rest, key: keyFromJson(key), body: unpackValue(Buffer.from(packed, 'base64')) },
+      });
       if (taken.length === ask.count) break;
     }
     return taken;

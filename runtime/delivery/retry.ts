@@ -3,6 +3,9 @@ import type { RetryOptions } from '../topology/options.ts';
 
 /** Milliseconds before the call that follows failure number `failures` (1 is the first); `random` is uniform in [0, 1). */
 export function retryDelay(options: Omit<RetryOptions, 'attempts'>, failures: number, random: () => number): number {
-  const full = options.kind === 'fixed' ? options.delayMs : Math.min(options.maxDelayMs, options.delayMs * options.factor ** (failures - 1));
+  const full =
+    options.kind === 'fixed'
+      ? options.delayMs
+      : Math.min(options.maxDelayMs, options.delayMs * options.factor ** (failures - 1));
   return full * (1 - options.jitter * random());
 }

@@ -52,13 +52,15 @@ export class Asks implements Owner {
   settled(token: number, outcome: Outcome): void {
     const pending = this.#take(token); // usually gone: the reply came first
     if (!pending) return;
-    const how = outcome === DONE ? 'settled without a reply' : outcome === DEAD ? 'is dead' : 'was dropped for want of room';
+    const how =
+      outcome === DONE ? 'settled without a reply' : outcome === DEAD ? 'is dead' : 'was dropped for want of room';
     pending.reject(new KeymillError('ASK_REJECTED', `the ask of ${pending.what} ${how}`));
   }
 
   /** Rejects all, at the end of the thread. */
   close(): void {
-    for (const token of [...this.#pending.keys()]) this.fail(token, new KeymillError('RUNTIME_STOPPED', 'the runtime stopped before the reply came'));
+    for (const token of [...this.#pending.keys()])
+      this.fail(token, new KeymillError('RUNTIME_STOPPED', 'the runtime stopped before the reply came'));
   }
 
   #take(token: number): Pending | undefined {

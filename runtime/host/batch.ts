@@ -2,8 +2,9 @@
  * A batch in flight: the items one handler call receives, or that one key's turn hands to a `handle` actor one by one,
  * and what the handler did with them so far. What it sends is kept here until it resolves (rule 2).
  */
-import { DEAD, DROPPED, type Outcome, type Owner } from '../lanes/port.ts';
+
 import type { Envelope } from '../lanes/envelope.ts';
+import type { DEAD, DROPPED, Outcome, Owner } from '../lanes/port.ts';
 import type { Item } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { BatchTrigger } from '../topology/define.ts';

@@ -45,7 +45,14 @@ export class Cell {
   /** Failures that restart or escalate, within the window of the budget. */
   restarts: number[] = [];
 
-  constructor(index: number, name: string, definition: AnyDefinition, options: ActorOptions, runtime: RuntimeOptions, fixed: boolean) {
+  constructor(
+    index: number,
+    name: string,
+    definition: AnyDefinition,
+    options: ActorOptions,
+    runtime: RuntimeOptions,
+    fixed: boolean,
+  ) {
     this.index = index;
     this.name = name;
     this.definition = definition;
@@ -53,7 +60,10 @@ export class Cell {
     this.fixed = fixed;
     this.#mask = runtime.partitions - 1;
     this.flushMs = options.batch.flushMs ?? (definition.handleBatch ? 200 : 0);
-    this.limitMessages = Math.max(1, Math.min(options.mailbox.maxMessages, Math.floor(runtime.window.messages / KEY_SHARE)));
+    this.limitMessages = Math.max(
+      1,
+      Math.min(options.mailbox.maxMessages, Math.floor(runtime.window.messages / KEY_SHARE)),
+    );
     this.limitBytes = Math.max(1, Math.min(options.mailbox.maxBytes, Math.floor(runtime.window.bytes / KEY_SHARE)));
     this.sizing = createSizing(options.batch);
     this.shared = options.batch.across === 'keys' ? new Mailbox(index, ACROSS, 0) : null;
@@ -102,17 +112,9 @@ export class Cell {
     return mailbox.count >= this.limitMessages || (mailbox.count > 0 && mailbox.bytes + size > this.limitBytes);
   }
 
-  /**
-   * Half empty again: senders that were told to hold may go on. What is in flight may come back, so it counts: a key that
-   * fails again and again would else make room with every call and hold far more than its share.
-   */
+  /** Half empty again: senders that were told to hold may go on. */
   hasRoomAgain(mailbox: Mailbox): boolean {
-    let { count, bytes } = mailbox;
-    for (const { size } of mailbox.inFlight ?? []) {
-      count++;
-      bytes += size;
-    }
-    return count * 2 <= this.limitMessages && bytes * 2 <= this.limitBytes;
+    return mailbox.count * 2 <= this.limitMessages && mailbox.bytes * 2 <= this.limitBytes;
   }
 
   #adopt(mailbox: Mailbox): Mailbox {

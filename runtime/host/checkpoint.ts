@@ -40,7 +40,11 @@ export class Checkpoint {
       low = parse(await readFile(path, 'utf8'), path);
     } catch (cause) {
       if (cause instanceof KeymillError) throw cause;
-      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw new KeymillError('OUTPUT_UNWRITABLE', `${path}: ${asError(cause).message}`, { cause, place: { source, at: path } });
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT')
+        throw new KeymillError('OUTPUT_UNWRITABLE', `${path}: ${asError(cause).message}`, {
+          cause,
+          place: { source, at: path },
+        });
     }
     return new Checkpoint(path, source, low, environment, log);
   }
@@ -63,10 +67,12 @@ export class Checkpoint {
 
   /** Resolves when what was noted is in the file, or was not written and told so to the log. */
   save(): Promise<void> {
-    this.#saving = this.#saving.then(() => this.#write()).catch((error: unknown) => {
-      this.#log.error({ source: this.#source, err: toWire(error) }, 'checkpoint not written; tried again');
-      this.note(this.#low);
-    });
+    this.#saving = this.#saving
+      .then(() => this.#write())
+      .catch((error: unknown) => {
+        this.#log.error({ source: this.#source, err: toWire(error) }, 'checkpoint not written; tried again');
+        this.note(this.#low);
+      });
     return this.#saving;
   }
 
@@ -76,7 +82,9 @@ export class Checkpoint {
     const beside = `${this.#path}.new`;
     const file = await open(beside, 'w');
     try {
-      await file.writeFile(`${JSON.stringify({ v: VERSION, source: this.#source, low, at: new Date(this.#environment.clock.wall()).toISOString() })}\n`);
+      await file.writeFile(
+        `${JSON.stringify({ v: VERSION, source: this.#source, low, at: new Date(this.#environment.clock.wall()).toISOString() })}\n`,
+      );
       await file.datasync();
     } finally {
       await file.close();
@@ -91,6 +99,11 @@ function parse(text: string, path: string): Position {
   try {
     stored = JSON.parse(text);
   } catch {}
-  if (stored?.v !== VERSION || !Number.isSafeInteger(stored.low)) throw new KeymillError('CONFIG_INVALID', `${path} is no checkpoint of version ${VERSION}; without it the source is read from its start`, { place: { at: path } });
+  if (stored?.v !== VERSION || !Number.isSafeInteger(stored.low))
+    throw new KeymillError(
+      'CONFIG_INVALID',
+      `${path} is no checkpoint of version ${VERSION}; without it the source is read from its start`,
+      { place: { at: path } },
+    );
   return stored.low as Position;
 }

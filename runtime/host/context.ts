@@ -1,9 +1,19 @@
 /**
  * What handlers get beside the message. One per batch; valid until the handler ends.
  */
-import { KeymillError, describe } from '../errors.ts';
+import { describe, KeymillError } from '../errors.ts';
 import type { Item } from '../mailbox/item.ts';
-import type { Actor, ActorContext, ActorRef, BatchContext, BatchTrigger, Context, Key, Log, SendOptions } from '../topology/define.ts';
+import type {
+  Actor,
+  ActorContext,
+  ActorRef,
+  BatchContext,
+  BatchTrigger,
+  Context,
+  Key,
+  Log,
+  SendOptions,
+} from '../topology/define.ts';
 import type { Batch } from './batch.ts';
 
 /** What contexts need of their host. */
@@ -12,7 +22,13 @@ export interface ContextHost {
   io(name: string, batch: Batch | null): unknown;
   logOf(actor: string): Log;
   send(batch: Batch, parent: Item, to: ActorRef<never>, message: unknown, options: SendOptions | undefined): void;
-  ask(batch: Batch, parent: Item, to: ActorRef<never>, message: unknown, options: SendOptions | undefined): Promise<unknown>;
+  ask(
+    batch: Batch,
+    parent: Item,
+    to: ActorRef<never>,
+    message: unknown,
+    options: SendOptions | undefined,
+  ): Promise<unknown>;
   timer(batch: Batch, name: string, afterMs: number): void;
 }
 
@@ -37,7 +53,9 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
   }
 
   get key(): Key {
-    return this.#batch.mailbox === this.#batch.cell.shared ? this.#batch.items[this.#batch.index]!.key : this.#batch.mailbox.key;
+    return this.#batch.mailbox === this.#batch.cell.shared
+      ? this.#batch.items[this.#batch.index]!.key
+      : this.#batch.mailbox.key;
   }
 
   get trigger(): BatchTrigger {
@@ -93,13 +111,33 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
   // `send(to, message, options)` for handle, `send(index, to, message, options)` for handleBatch
   send(...args: unknown[]): void {
     this.#mustRun('send');
-    if (this.#batched) this.#host.send(this.#batch, this.#item(args[0]), args[1] as ActorRef<never>, args[2], args[3] as SendOptions | undefined);
-    else this.#host.send(this.#batch, this.#batch.items[this.#batch.index]!, args[0] as ActorRef<never>, args[1], args[2] as SendOptions | undefined);
+    if (this.#batched)
+      this.#host.send(
+        this.#batch,
+        this.#item(args[0]),
+        args[1] as ActorRef<never>,
+        args[2],
+        args[3] as SendOptions | undefined,
+      );
+    else
+      this.#host.send(
+        this.#batch,
+        this.#batch.items[this.#batch.index]!,
+        args[0] as ActorRef<never>,
+        args[1],
+        args[2] as SendOptions | undefined,
+      );
   }
 
   async ask<M, R>(to: ActorRef<M, R>, message: M, options?: SendOptions): Promise<R> {
     this.#mustRun('ask');
-    return (await this.#host.ask(this.#batch, this.#batch.items[this.#batch.index]!, to as ActorRef<never>, message, options)) as R;
+    return (await this.#host.ask(
+      this.#batch,
+      this.#batch.items[this.#batch.index]!,
+      to as ActorRef<never>,
+      message,
+      options,
+    )) as R;
   }
 
   timer(name: string, afterMs: number): void {
@@ -115,12 +153,20 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
 
   #item(index: unknown): Item {
     const item = typeof index === 'number' ? this.#batch.items[index] : undefined;
-    if (!item) throw new KeymillError('CONFIG_INVALID', `a batch handler names the item by its index, 0 to ${this.#batch.items.length - 1}; found ${describe(index)}`, { place: { actor: this.actor } });
+    if (!item)
+      throw new KeymillError(
+        'CONFIG_INVALID',
+        `a batch handler names the item by its index, 0 to ${this.#batch.items.length - 1}; found ${describe(index)}`,
+        { place: { actor: this.actor } },
+      );
     return item;
   }
 
   #mustRun(what: string): void {
-    if (this.#batch.ended) throw new KeymillError('SEND_TOO_LATE', `ctx.${what} of a handler that has ended`, { place: { actor: this.actor } });
+    if (this.#batch.ended)
+      throw new KeymillError('SEND_TOO_LATE', `ctx.${what} of a handler that has ended`, {
+        place: { actor: this.actor },
+      });
   }
 }
 
@@ -142,8 +188,14 @@ export class Directory {
   indexOf(ref: ActorRef<never>): number {
     const index = typeof ref === 'string' ? this.#byName.get(ref) : this.#byDefinition.get((ref as Actor)?.definition);
     if (index === undefined) {
-      const named = typeof ref === 'string' ? `no actor ${JSON.stringify(ref)}` : 'the actor definition given is not part of the topology';
-      throw new KeymillError('ACTOR_UNKNOWN', `${named}; there are ${[...this.#byName.keys()].filter(name => !name.startsWith('io:')).join(', ')}`);
+      const named =
+        typeof ref === 'string'
+          ? `no actor ${JSON.stringify(ref)}`
+          : 'the actor definition given is not part of the topology';
+      throw new KeymillError(
+        'ACTOR_UNKNOWN',
+        `${named}; there are ${[...this.#byName.keys()].filter(name => !name.startsWith('io:')).join(', ')}`,
+      );
     }
     return index;
   }

@@ -3,10 +3,11 @@
  * After a batch its successes are a prefix per key (rule 4): a failed item and the later ones of its key go back to the
  * front of the mailbox, those before it are never handled again.
  */
+
+import type { DeadLetter } from '../delivery/dead-letter.ts';
+import { retryDelay } from '../delivery/retry.ts';
 import type { Environment } from '../environment.ts';
 import { asError, classOf, type ErrorClass, KeymillError, toWire } from '../errors.ts';
-import { retryDelay } from '../delivery/retry.ts';
-import type { DeadLetter } from '../delivery/dead-letter.ts';
 import { TIMER } from '../lanes/envelope.ts';
 import { DEAD } from '../lanes/port.ts';
 import type { Sender } from '../lanes/sender.ts';
@@ -64,14 +65,27 @@ export class Delivery {
       environment.probe?.('host.quarantined');
       this.#needs.scheduler.handlerEnded(cell, true);
       cell.stats.inFlightBatches--;
-      this.#bury(cell, mailbox, items[0]!, new KeymillError('HOST_KILLED', `${items[0]!.id} killed or blocked its host whenever it ran alone`, { place: { actor: cell.name } }));
+      this.#bury(
+        cell,
+        mailbox,
+        items[0]!,
+        new KeymillError('HOST_KILLED', `${items[0]!.id} killed or blocked its host whenever it ran alone`, {
+          place: { actor: cell.name },
+        }),
+      );
       this.#needs.freed(cell, mailbox);
       return;
     }
     const batch = new Batch(cell, mailbox, items, trigger, alone);
     mailbox.inFlight = items;
     // A `handle` actor is at one item at a time; those before it are done.
-    batch.ledger = ledger.enter(cell.index, mailbox.hash, cell.definition.handle ? 1 : items.length, alone ? items[0]!.id : null, markOf(items[0]!));
+    batch.ledger = ledger.enter(
+      cell.index,
+      mailbox.hash,
+      cell.definition.handle ? 1 : items.length,
+      alone ? items[0]!.id : null,
+      markOf(items[0]!),
+    );
     this.#track(batch);
     const isBatch = cell.definition.handleBatch !== undefined && (items[0]!.flags & TIMER) === 0; // a timer comes alone
     const context = new HandlerContext(contexts, batch, isBatch);
@@ -81,7 +95,12 @@ export class Delivery {
 
   /** Takes an item that may not be handled any more. */
   expire(cell: Cell, mailbox: Mailbox, item: Item): void {
-    this.#bury(cell, mailbox, item, new KeymillError('DEADLINE', `${item.id} waited beyond its deadline`, { place: { actor: cell.name } }));
+    this.#bury(
+      cell,
+      mailbox,
+      item,
+      new KeymillError('DEADLINE', `${item.id} waited beyond its deadline`, { place: { actor: cell.name } }),
+    );
   }
 
   /** Gives up an item without handling it, for the reasons of a mailbox: no room, dropped by an operator. */
@@ -170,7 +189,11 @@ export class Delivery {
     if (threw && failures === null) {
       // Nobody said which item it was. Of a larger batch each is tried by itself, so that only the guilty one pays.
       failed.push({ index: 0, error: thrown });
-      if (items.length > 1 && this.#classOf(batch.cell, thrown) !== 'transient' && this.#classOf(batch.cell, thrown) !== 'throttled') {
+      if (
+        items.length > 1 &&
+        this.#classOf(batch.cell, thrown) !== 'transient' &&
+        this.#classOf(batch.cell, thrown) !== 'throttled'
+      ) {
         for (const item of items) item.solo = true;
         failed[0]!.error = new Unattributed(thrown);
       }
@@ -194,16 +217,28 @@ export class Delivery {
    * The handler is over. `succeeded` are indexes of a batch handler's successes (a `handle` actor settled its own on
    * the way); everything else from `batch.index` on that is not failed was held back by a failure before it.
    */
-  #ended(batch: Batch, succeeded: readonly number[], failed: readonly Failed[], replies: readonly unknown[] = []): void {
+  #ended(
+    batch: Batch,
+    succeeded: readonly number[],
+    failed: readonly Failed[],
+    replies: readonly unknown[] = [],
+  ): void {
     const { cell, mailbox, items } = batch;
     this.#untrack(batch);
     const done = new Set(succeeded);
     const sends = batch.sends;
     batch.sends = [];
-    if (sends.length > 0 && done.size < items.length && succeeded.length < items.length) this.#needs.environment.probe?.('children.discarded');
+    if (sends.length > 0 && done.size < items.length && succeeded.length < items.length)
+      this.#needs.environment.probe?.('children.discarded');
     for (const index of succeeded) {
       const item = items[index]!;
-      this.#succeeded(batch, item, index, replies[index], sends.filter(send => send.parent === item));
+      this.#succeeded(
+        batch,
+        item,
+        index,
+        replies[index],
+        sends.filter(send => send.parent === item),
+      );
     }
     const back: Item[] = [];
     for (let i = batch.index; i < items.length; i++) if (!done.has(i)) this.#goesBack(items[i]!, back);
@@ -227,7 +262,13 @@ export class Delivery {
     } else back.push(item);
   }
 
-  #succeeded(batch: Batch, item: Item, index: number, value: unknown, sends: readonly { parent: Item; message: Parameters<Sender['send']>[0] }[]): void {
+  #succeeded(
+    batch: Batch,
+    item: Item,
+    index: number,
+    value: unknown,
+    sends: readonly { parent: Item; message: Parameters<Sender['send']>[0] }[],
+  ): void {
     const { cell } = batch;
     cell.stats.done++;
     item.solo = false;
@@ -274,13 +315,20 @@ export class Delivery {
     let errorClass = this.#classOf(cell, error);
     // What the handler itself said of an item stands, however late it said so.
     if (batch.timedOut && !isMarked && errorClass !== 'fatal') {
-      error = new KeymillError('HANDLER_TIMEOUT', `the handler of ${cell.name} took longer than ${cell.options.timeoutMs} ms`, { cause: error, place: { actor: cell.name } });
+      error = new KeymillError(
+        'HANDLER_TIMEOUT',
+        `the handler of ${cell.name} took longer than ${cell.options.timeoutMs} ms`,
+        { cause: error, place: { actor: cell.name } },
+      );
       errorClass = 'unknown';
     }
     mailbox.failures++;
     item.history ??= [];
-    if (item.history.length < 20) item.history.push({ at: environment.clock.wall(), class: errorClass, message: error.message });
-    this.#needs.contexts.logOf(cell.name).warn({ id: item.id, class: errorClass, attempt: item.attempts + 1, err: toWire(error) }, 'handler failed');
+    if (item.history.length < 20)
+      item.history.push({ at: environment.clock.wall(), class: errorClass, message: error.message });
+    this.#needs.contexts
+      .logOf(cell.name)
+      .warn({ id: item.id, class: errorClass, attempt: item.attempts + 1, err: toWire(error) }, 'handler failed');
 
     const isFree = unattributed || errorClass === 'transient' || errorClass === 'throttled';
     if (isFree) item.freeFailures++;
@@ -304,7 +352,13 @@ export class Delivery {
   #bury(cell: Cell, mailbox: Mailbox, item: Item, error: Error, byHandler = true, written?: () => void): void {
     const { environment } = this.#needs;
     if (byHandler) {
-      environment.probe?.(cell.options.onDead === 'skip' ? 'dead.skip' : cell.options.onDead === 'parkKey' ? 'dead.park-key' : 'dead.stop');
+      environment.probe?.(
+        cell.options.onDead === 'skip'
+          ? 'dead.skip'
+          : cell.options.onDead === 'parkKey'
+            ? 'dead.park-key'
+            : 'dead.stop',
+      );
       if (cell.options.onDead === 'parkKey') mailbox.paused = true;
       if (cell.options.onDead === 'stop') this.#needs.stop(cell, error);
     }
@@ -406,7 +460,8 @@ export class Delivery {
     this.#needs.scheduler.deadlines.at(oldest.startedAt + timeoutMs, () => {
       cell.watching = false;
       const now = this.#needs.environment.clock.now();
-      for (let batch = cell.oldestRunning; batch !== null; batch = batch.next) if (!batch.timedOut && now >= batch.startedAt + timeoutMs) this.#timeOut(batch);
+      for (let batch = cell.oldestRunning; batch !== null; batch = batch.next)
+        if (!batch.timedOut && now >= batch.startedAt + timeoutMs) this.#timeOut(batch);
       this.#armTimeout(cell);
     });
   }
@@ -417,8 +472,17 @@ export class Delivery {
     batch.timedOut = true;
     cell.stats.timeouts++;
     this.#needs.environment.probe?.('batch.timed-out');
-    const error = new KeymillError('HANDLER_TIMEOUT', `the handler of ${cell.name} took longer than ${cell.options.timeoutMs} ms`, { place: { actor: cell.name } });
-    this.#needs.contexts.logOf(cell.name).warn({ id: batch.items[batch.index]?.id, timeoutMs: cell.options.timeoutMs }, 'handler timed out; its key is held until it ends');
+    const error = new KeymillError(
+      'HANDLER_TIMEOUT',
+      `the handler of ${cell.name} took longer than ${cell.options.timeoutMs} ms`,
+      { place: { actor: cell.name } },
+    );
+    this.#needs.contexts
+      .logOf(cell.name)
+      .warn(
+        { id: batch.items[batch.index]?.id, timeoutMs: cell.options.timeoutMs },
+        'handler timed out; its key is held until it ends',
+      );
     if (batch.abort === null) batch.signal; // makes the controller, so that a late look at ctx.signal sees the abort
     batch.abort!.abort(error);
     const { zombieMs } = cell.options;

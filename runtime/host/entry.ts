@@ -25,13 +25,19 @@ export default async function run({ boot, port }: Task): Promise<void> {
   const early: Command[] = [];
   let thread: Thread | null = null;
   port.on('message', (command: Command) => {
-    const whole = 'port' in command ? { ...command, port: messagePort(command.port as unknown as MessagePort) } : command;
+    const whole =
+      'port' in command ? { ...command, port: messagePort(command.port as unknown as MessagePort) } : command;
     if (thread) thread.command(whole);
     else early.push(whole);
   });
   try {
     const plan = await makePlan(await loadTopology(boot.module), boot.overrides, boot.cores);
-    thread = new Thread(boot, plan, systemEnvironment(), report, { threadId, measure: meter(), stall: standStill, exit: () => over() });
+    thread = new Thread(boot, plan, systemEnvironment(), report, {
+      threadId,
+      measure: meter(),
+      stall: standStill,
+      exit: () => over(),
+    });
     const starting = thread.start();
     for (const command of early.splice(0)) thread.command(command);
     await starting;
@@ -44,7 +50,10 @@ export default async function run({ boot, port }: Task): Promise<void> {
 }
 
 /** Figures of this thread; CPU and garbage collections since its start. */
-function meter(): () => Pick<ThreadSnapshot, 'heapUsed' | 'heapLimit' | 'loopUtilization' | 'cpuSeconds' | 'gcScavenges' | 'gcMarkSweeps'> {
+function meter(): () => Pick<
+  ThreadSnapshot,
+  'heapUsed' | 'heapLimit' | 'loopUtilization' | 'cpuSeconds' | 'gcScavenges' | 'gcMarkSweeps'
+> {
   let gcScavenges = 0;
   let gcMarkSweeps = 0;
   new PerformanceObserver(list => {
@@ -62,10 +71,20 @@ function meter(): () => Pick<ThreadSnapshot, 'heapUsed' | 'heapLimit' | 'loopUti
     // The old generation, which heap.maxMb limits and a host dies of. The whole heap may be larger than its limit: V8 adds
     // 96 MiB of young generation, which its own collections empty.
     const heap = getHeapStatistics();
-    const young = getHeapSpaceStatistics().reduce((sum, space) => sum + (space.space_name.startsWith('new_') ? space.space_used_size : 0), 0);
+    const young = getHeapSpaceStatistics().reduce(
+      (sum, space) => sum + (space.space_name.startsWith('new_') ? space.space_used_size : 0),
+      0,
+    );
     const limitMb = resourceLimits.maxOldGenerationSizeMb ?? 0;
     const cpu = (process as unknown as { threadCpuUsage?: () => { user: number; system: number } }).threadCpuUsage?.();
-    return { heapUsed: heap.used_heap_size - young, heapLimit: limitMb > 0 ? limitMb * 2 ** 20 : heap.heap_size_limit, loopUtilization, cpuSeconds: cpu ? (cpu.user + cpu.system) / 1e6 : 0, gcScavenges, gcMarkSweeps };
+    return {
+      heapUsed: heap.used_heap_size - young,
+      heapLimit: limitMb > 0 ? limitMb * 2 ** 20 : heap.heap_size_limit,
+      loopUtilization,
+      cpuSeconds: cpu ? (cpu.user + cpu.system) / 1e6 : 0,
+      gcScavenges,
+      gcMarkSweeps,
+    };
   };
 }
 

@@ -22,7 +22,7 @@ import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
 import { Asks } from './asks.ts';
 import { type Batch, settleAs } from './batch.ts';
 import { Cell } from './cell.ts';
-import { actorContext, checkKey, type ContextHost, Directory } from './context.ts';
+import { actorContext, type ContextHost, checkKey, Directory } from './context.ts';
 import type { Command, Report, Suspect } from './control.ts';
 import { Delivery } from './deliver.ts';
 import { inspectKey, snapshotCell } from './inspect.ts';
@@ -59,7 +59,12 @@ export interface HostPlan {
 }
 
 const ASK_TIMEOUT_MS = 30_000;
-const DROP_PROBES = { DropOldest: 'mailbox.drop-oldest', DropNewest: 'mailbox.drop-newest', DropWrite: 'mailbox.drop-write', KeyFull: 'mailbox.drop-ask' } as const;
+const DROP_PROBES = {
+  DropOldest: 'mailbox.drop-oldest',
+  DropNewest: 'mailbox.drop-newest',
+  DropWrite: 'mailbox.drop-write',
+  KeyFull: 'mailbox.drop-ask',
+} as const;
 
 export class Host implements ContextHost {
   readonly plan: HostPlan;
@@ -84,7 +89,12 @@ export class Host implements ContextHost {
   readonly #edges = new Set<string>();
   #timers = 0;
 
-  constructor(plan: HostPlan, environment: Environment, report: (report: Report) => void, parkStore: ParkStore | null = null) {
+  constructor(
+    plan: HostPlan,
+    environment: Environment,
+    report: (report: Report) => void,
+    parkStore: ParkStore | null = null,
+  ) {
     this.plan = plan;
     this.environment = environment;
     this.#report = report;
@@ -96,12 +106,20 @@ export class Host implements ContextHost {
       windowBytes: plan.options.window.bytes,
       maxMessageBytes: actor.options.maxMessageBytes,
     }));
-    this.sender = new Sender(environment, { slot: plan.slot, incarnation: plan.incarnation }, this.homes, targets, slot => this.#requestLane(slot));
+    this.sender = new Sender(
+      environment,
+      { slot: plan.slot, incarnation: plan.incarnation },
+      this.homes,
+      targets,
+      slot => this.#requestLane(slot),
+    );
     this.asks = new Asks(environment);
     plan.actors.forEach((actor, index) => {
       this.directory.add(index, actor.name, actor.definition);
       const here = actor.slot === null ? plan.kind === 'host' : actor.slot === plan.slot;
-      this.cells.push(here ? new Cell(index, actor.name, actor.definition, actor.options, plan.options, actor.slot !== null) : null);
+      this.cells.push(
+        here ? new Cell(index, actor.name, actor.definition, actor.options, plan.options, actor.slot !== null) : null,
+      );
     });
     for (const { count } of plan.suspects) Atomics.add(plan.gauges, 1, count);
     for (const suspect of plan.suspects) this.cells[suspect.actor]?.suspects.set(suspect.hash, suspect);
@@ -134,7 +152,12 @@ export class Host implements ContextHost {
       recycle: slot => report({ type: 'recycle', reason: 'zombie', ledger: [slot] }),
     });
     this.#residents = new Residents(environment, this, (cell, mailbox) => this.#freed(cell, mailbox));
-    this.#parking = new Parking(this, parkStore, (cell, mailbox, item) => this.#put(cell, mailbox, item), mailbox => this.#rested(mailbox));
+    this.#parking = new Parking(
+      this,
+      parkStore,
+      (cell, mailbox, item) => this.#put(cell, mailbox, item),
+      mailbox => this.#rested(mailbox),
+    );
   }
 
   get slot(): number {
@@ -208,7 +231,8 @@ export class Host implements ContextHost {
         return this.#release(command.partition);
       case 'drain':
         this.scheduler.draining = command.draining;
-        for (const cell of this.cells) if (cell) for (const mailbox of cell.mailboxes()) this.scheduler.consider(cell, mailbox);
+        for (const cell of this.cells)
+          if (cell) for (const mailbox of cell.mailboxes()) this.scheduler.consider(cell, mailbox);
         return;
       case 'key':
         return this.#key(command);
@@ -226,8 +250,13 @@ export class Host implements ContextHost {
   #openIntake(slot: number, incarnation: number, port: Port): void {
     this.#intakes.get(slot)?.orphan();
     const intake = new Intake(
-      slot, incarnation, port, this.environment, dirty => this.#markDirty(dirty),
-      (item, actor, homesSeen) => this.#accept(item, actor, homesSeen), () => this.scheduler.wake(),
+      slot,
+      incarnation,
+      port,
+      this.environment,
+      dirty => this.#markDirty(dirty),
+      (item, actor, homesSeen) => this.#accept(item, actor, homesSeen),
+      () => this.scheduler.wake(),
     );
     this.#intakes.set(slot, intake);
   }
@@ -282,7 +311,11 @@ export class Host implements ContextHost {
       item.origin.settle(item.seq, BOUNCED);
       return;
     }
-    if (cell.options.onKeyFull === 'park' && !cell.fixed && !this.#parking.knows(item.hash & this.homes.mask, this.homes)) {
+    if (
+      cell.options.onKeyFull === 'park' &&
+      !cell.fixed &&
+      !this.#parking.knows(item.hash & this.homes.mask, this.homes)
+    ) {
       this.#parking.await(() => {
         if (!item.isOrphan) this.#accept(item, actor, homesSeen);
       });
@@ -292,7 +325,8 @@ export class Host implements ContextHost {
     const mailbox = cell.mailboxOf(item.key, item.hash);
     cell.stats.enqueued++;
     if (mailbox.parked > 0) this.#parking.park(cell, mailbox, item);
-    else if ((mailbox.refusing === 0 && !cell.isFull(mailbox, item.size)) || this.#makeRoom(cell, mailbox, item)) this.#put(cell, mailbox, item);
+    else if ((mailbox.refusing === 0 && !cell.isFull(mailbox, item.size)) || this.#makeRoom(cell, mailbox, item))
+      this.#put(cell, mailbox, item);
   }
 
   /** Sent to a home that this host is not, or was not any more when the message left (rule 19). */
@@ -326,9 +360,19 @@ export class Host implements ContextHost {
     if (onKeyFull === 'dead') {
       this.environment.probe?.('key.dead-letters-overflow');
       mailbox.refusing++;
-      this.delivery.reject(cell, mailbox, item, new KeymillError('KEY_FULL', `a key of ${cell.name} holds ${mailbox.count} messages and ${mailbox.bytes} bytes`, { place: { actor: cell.name } }), () => {
-        mailbox.refusing--;
-      });
+      this.delivery.reject(
+        cell,
+        mailbox,
+        item,
+        new KeymillError(
+          'KEY_FULL',
+          `a key of ${cell.name} holds ${mailbox.count} messages and ${mailbox.bytes} bytes`,
+          { place: { actor: cell.name } },
+        ),
+        () => {
+          mailbox.refusing--;
+        },
+      );
       return false;
     }
     if (onKeyFull === 'park' && this.#parking.isAvailable) {
@@ -350,14 +394,20 @@ export class Host implements ContextHost {
     const may = (item: Item): boolean => item.calls === 0 && (allowLoss || (item.flags & DROPPABLE) !== 0);
     if (mode === 'DropOldest') {
       for (let item = mailbox.head; item !== null; item = item.next) if (may(item)) return item;
-    } else if (mode === 'DropNewest') for (let item = mailbox.tail; item !== null; item = item.previous) if (may(item)) return item;
+    } else if (mode === 'DropNewest')
+      for (let item = mailbox.tail; item !== null; item = item.previous) if (may(item)) return item;
     return may(arriving) ? arriving : null;
   }
 
   drop(cell: Cell, item: Item, reason: DropReason): void {
     this.environment.probe?.(DROP_PROBES[reason]);
     cell.stats.dropped[reason]++;
-    if (item.isAsk) item.origin.reply(item.seq, false, new KeymillError('MAILBOX_FULL', `dropped by ${cell.name} (${reason})`, { place: { actor: cell.name } }));
+    if (item.isAsk)
+      item.origin.reply(
+        item.seq,
+        false,
+        new KeymillError('MAILBOX_FULL', `dropped by ${cell.name} (${reason})`, { place: { actor: cell.name } }),
+      );
     settleAs(item, DROPPED);
   }
 
@@ -412,7 +462,8 @@ export class Host implements ContextHost {
   }
 
   #releasedIfResting(partition: number): void {
-    if (this.#releasing.get(partition)?.size === 0 && this.#parking.isResting(partition, this.homes.mask)) this.#released(partition);
+    if (this.#releasing.get(partition)?.size === 0 && this.#parking.isResting(partition, this.homes.mask))
+      this.#released(partition);
   }
 
   #released(partition: number): void {
@@ -420,7 +471,8 @@ export class Host implements ContextHost {
     this.#releasing.delete(partition);
     this.#parking.release(partition, this.homes.mask);
     for (const cell of this.cells)
-      if (cell && !cell.fixed && cell.shared === null) for (const mailbox of [...cell.mailboxes(partition)]) this.#bounceAll(cell, mailbox, partition); // taken from the park meanwhile
+      if (cell && !cell.fixed && cell.shared === null)
+        for (const mailbox of [...cell.mailboxes(partition)]) this.#bounceAll(cell, mailbox, partition); // taken from the park meanwhile
     this.flush(); // what was bounced and settled must be on its way before the supervisor opens the new home
     this.#report({ type: 'released', partition });
   }
@@ -450,8 +502,18 @@ export class Host implements ContextHost {
     const index = this.directory.indexOf(to);
     const target = this.plan.actors[index]!;
     const { cell } = batch;
-    if (cell.options.sends && !cell.options.sends.includes(target.name)) throw new KeymillError('CONFIG_INVALID', `${cell.name} sends to ${target.name}, which its option \`sends\` does not list`, { place: { actor: cell.name } });
-    if (batch.sends.length >= cell.options.maxSends) throw new KeymillError('SEND_TOO_MANY', `a batch of ${cell.name} sent more than ${cell.options.maxSends} messages`, { place: { actor: cell.name } });
+    if (cell.options.sends && !cell.options.sends.includes(target.name))
+      throw new KeymillError(
+        'CONFIG_INVALID',
+        `${cell.name} sends to ${target.name}, which its option \`sends\` does not list`,
+        { place: { actor: cell.name } },
+      );
+    if (batch.sends.length >= cell.options.maxSends)
+      throw new KeymillError(
+        'SEND_TOO_MANY',
+        `a batch of ${cell.name} sent more than ${cell.options.maxSends} messages`,
+        { place: { actor: cell.name } },
+      );
     const key = checkKey(target.definition.key(message), target.name);
     let value: unknown;
     try {
@@ -471,15 +533,27 @@ export class Host implements ContextHost {
     this.#report({ type: 'edge', from, to });
   }
 
-  async ask(batch: Batch, parent: Item, to: ActorRef<never>, message: unknown, options: SendOptions | undefined): Promise<unknown> {
+  async ask(
+    batch: Batch,
+    parent: Item,
+    to: ActorRef<never>,
+    message: unknown,
+    options: SendOptions | undefined,
+  ): Promise<unknown> {
     const index = this.directory.indexOf(to);
     const target = this.plan.actors[index]!;
     const key = checkKey(target.definition.key(message), target.name);
     const chain = [...(parent.extras?.chain ?? []), chainLink(batch.cell.name, batch.cell.shared !== null, parent.key)];
     if (chain.includes(chainLink(target.name, target.options.batch.across === 'keys', key)))
-      throw new KeymillError('ASK_CYCLE', `${[...chain, chainLink(target.name, false, key)].join(' → ')}`, { place: { actor: batch.cell.name } });
+      throw new KeymillError('ASK_CYCLE', `${[...chain, chainLink(target.name, false, key)].join(' → ')}`, {
+        place: { actor: batch.cell.name },
+      });
     this.#edge(batch.cell.name, target.name);
-    return this.#ask(target.name, this.#childOf(parent, index, key, message, options, chain), options?.deadlineMs ?? ASK_TIMEOUT_MS);
+    return this.#ask(
+      target.name,
+      this.#childOf(parent, index, key, message, options, chain),
+      options?.deadlineMs ?? ASK_TIMEOUT_MS,
+    );
   }
 
   /** Asks an I/O actor; `parent` lends its id and deadline. Retries are the caller's. */
@@ -488,7 +562,18 @@ export class Host implements ContextHost {
     const key = checkKey(target.definition.key(op), target.name);
     const envelope = parent
       ? this.#childOf(parent, index, key, op, undefined, [])
-      : { actor: index, key, hash: hashKey(key), body: op, source: `thread:${this.plan.slot}`, epoch: this.plan.incarnation, position: this.#timers++, path: '', flags: REPLAYABLE, extras: { ...NO_EXTRAS, ask: true } };
+      : {
+          actor: index,
+          key,
+          hash: hashKey(key),
+          body: op,
+          source: `thread:${this.plan.slot}`,
+          epoch: this.plan.incarnation,
+          position: this.#timers++,
+          path: '',
+          flags: REPLAYABLE,
+          extras: { ...NO_EXTRAS, ask: true },
+        };
     return this.#ask(target.name, envelope, 0);
   }
 
@@ -502,11 +587,22 @@ export class Host implements ContextHost {
     return reply;
   }
 
-  #childOf(parent: Item, actor: number, key: Key, body: unknown, options: SendOptions | undefined, chain: readonly string[] | null): Envelope {
+  #childOf(
+    parent: Item,
+    actor: number,
+    key: Key,
+    body: unknown,
+    options: SendOptions | undefined,
+    chain: readonly string[] | null,
+  ): Envelope {
     const child = chain === null ? String(parent.children++) : `ask${parent.asks++}`;
     const inherited = parent.extras;
     let extras: Extras | null = null;
-    if (chain !== null || options !== undefined || (inherited !== null && (inherited.deadline > 0 || inherited.trace !== null))) {
+    if (
+      chain !== null ||
+      options !== undefined ||
+      (inherited !== null && (inherited.deadline > 0 || inherited.trace !== null))
+    ) {
       const own = options?.deadlineMs === undefined ? 0 : this.environment.clock.wall() + options.deadlineMs;
       const parents = inherited?.deadline ?? 0;
       extras = {
@@ -519,7 +615,18 @@ export class Host implements ContextHost {
       };
     }
     const path = parent.path === '' ? child : `${parent.path}.${child}`;
-    return { actor, key, hash: hashKey(key), body, source: parent.source, epoch: parent.epoch, position: parent.position, path, flags: REPLAYABLE, extras };
+    return {
+      actor,
+      key,
+      hash: hashKey(key),
+      body,
+      source: parent.source,
+      epoch: parent.epoch,
+      position: parent.position,
+      path,
+      flags: REPLAYABLE,
+      extras,
+    };
   }
 
   timer(batch: Batch, name: string, afterMs: number): void {
@@ -530,7 +637,21 @@ export class Host implements ContextHost {
     this.scheduler.deadlines.at(this.environment.clock.now() + afterMs, () => {
       mailbox.timers--;
       if (cell.find(key, hash) !== mailbox) return; // its partition has left, and the timer with its state
-      const item = new Item(name, key, hash, NOWHERE, 0, 0, `timer:${cell.name}@${this.plan.slot}.${this.plan.incarnation}`, 0, position, '', TIMER, null, this.environment.clock.now());
+      const item = new Item(
+        name,
+        key,
+        hash,
+        NOWHERE,
+        0,
+        0,
+        `timer:${cell.name}@${this.plan.slot}.${this.plan.incarnation}`,
+        0,
+        position,
+        '',
+        TIMER,
+        null,
+        this.environment.clock.now(),
+      );
       this.#put(cell, mailbox, item);
     });
   }
@@ -539,20 +660,28 @@ export class Host implements ContextHost {
     const full = `io:${name}`;
     const index = this.plan.actors.findIndex(actor => actor.name === full);
     const spec = this.plan.actors[index]?.io;
-    if (!spec) throw new KeymillError('IO_UNKNOWN', `no I/O actor ${JSON.stringify(name)} in the topology`, { place: { actor: batch?.cell.name ?? '' } });
+    if (!spec)
+      throw new KeymillError('IO_UNKNOWN', `no I/O actor ${JSON.stringify(name)} in the topology`, {
+        place: { actor: batch?.cell.name ?? '' },
+      });
     if (batch) {
       this.#edge(batch.cell.name, full);
       const parent = batch.items[batch.index]!;
       return spec.client(op => this.askIo(index, op, parent));
     }
-    if (!this.#ioClients.has(name)) this.#ioClients.set(name, spec.client(op => this.askIo(index, op, null)));
+    if (!this.#ioClients.has(name))
+      this.#ioClients.set(
+        name,
+        spec.client(op => this.askIo(index, op, null)),
+      );
     return this.#ioClients.get(name);
   }
 
   logOf(actor: string): Log {
     let log = this.#logs.get(actor);
     if (!log) {
-      const write = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: Record<string, unknown>, text: string) => this.#report({ type: 'log', level, fields: { actor, thread: this.plan.slot, ...fields }, text });
+      const write = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: Record<string, unknown>, text: string) =>
+        this.#report({ type: 'log', level, fields: { actor, thread: this.plan.slot, ...fields }, text });
       log = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
       this.#logs.set(actor, log);
     }
@@ -565,11 +694,16 @@ export class Host implements ContextHost {
   bury(letter: DeadLetter, written: () => void): void {
     this.askIo(this.plan.deadLetters, { op: 'write', letter }, null).then(written, (error: unknown) => {
       // What cannot be carried is written down as far as a text can show it: to try again would change nothing.
-      if (typeof letter.message !== 'string' && (isKeymillError(error, 'MESSAGE_NOT_CARRIABLE') || isKeymillError(error, 'MESSAGE_TOO_LARGE')))
+      if (
+        typeof letter.message !== 'string' &&
+        (isKeymillError(error, 'MESSAGE_NOT_CARRIABLE') || isKeymillError(error, 'MESSAGE_TOO_LARGE'))
+      )
         return this.bury({ ...letter, message: describe(letter.message, 10_000) }, written);
       this.environment.probe?.('dead.write-failed');
       this.logOf(letter.actor).error({ id: letter.id, err: toWire(error) }, 'dead letter not written; tried again');
-      this.scheduler.deadlines.at(this.environment.clock.now() + this.plan.options.deadLetters.retryMs, () => this.bury(letter, written));
+      this.scheduler.deadlines.at(this.environment.clock.now() + this.plan.options.deadLetters.retryMs, () =>
+        this.bury(letter, written),
+      );
     });
   }
 
@@ -619,7 +753,12 @@ export class Host implements ContextHost {
         this.scheduler.unline(mailbox);
         this.#takeOut(cell, mailbox, item);
         mailbox.notBefore = 0;
-        this.delivery.reject(cell, mailbox, item, new KeymillError('REPLAYED', 'skipped by an operator', { place: { actor: cell.name } }));
+        this.delivery.reject(
+          cell,
+          mailbox,
+          item,
+          new KeymillError('REPLAYED', 'skipped by an operator', { place: { actor: cell.name } }),
+        );
         this.scheduler.consider(cell, mailbox);
       }
       value = inspectKey(cell, mailbox, this.environment.clock.now());
@@ -629,7 +768,9 @@ export class Host implements ContextHost {
 
   snapshotActors(): Record<string, ReturnType<typeof snapshotCell>> {
     const now = this.environment.clock.now();
-    return Object.fromEntries(this.cells.filter(cell => cell !== null).map(cell => [cell.name, snapshotCell(cell, now)]));
+    return Object.fromEntries(
+      this.cells.filter(cell => cell !== null).map(cell => [cell.name, snapshotCell(cell, now)]),
+    );
   }
 
   /** For the thread's own troubles. */

@@ -48,7 +48,8 @@ export function snapshotCell(cell: Cell, now: number): ActorSnapshot {
       if (hot.length > HOT_KEYS) hot.pop();
     }
   }
-  for (let batch = cell.oldestRunning; batch !== null; batch = batch.next) for (const item of batch.items) if (item.arrivedAt < oldest) oldest = item.arrivedAt;
+  for (let batch = cell.oldestRunning; batch !== null; batch = batch.next)
+    for (const item of batch.items) if (item.arrivedAt < oldest) oldest = item.arrivedAt;
   return {
     ...cell.stats,
     dropped: { ...cell.stats.dropped },

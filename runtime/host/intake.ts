@@ -24,7 +24,15 @@ export class Intake implements Origin {
   #free: NonNullable<Returns['free']> = [];
   #isDirty = false;
 
-  constructor(slot: number, incarnation: number, port: Port, environment: Environment, dirty: (intake: Intake) => void, accept: (item: Item, actor: number, homesSeen: number) => void, turn: () => void) {
+  constructor(
+    slot: number,
+    incarnation: number,
+    port: Port,
+    environment: Environment,
+    dirty: (intake: Intake) => void,
+    accept: (item: Item, actor: number, homesSeen: number) => void,
+    turn: () => void,
+  ) {
     this.slot = slot;
     this.incarnation = incarnation;
     this.#port = port;
@@ -51,7 +59,13 @@ export class Intake implements Origin {
     try {
       reply = { seq, ok, bytes: packValue(ok ? value : toWire(value)) };
     } catch (error) {
-      reply = { seq, ok: false, bytes: packValue(toWire(new KeymillError('MESSAGE_NOT_CARRIABLE', 'the reply of the handler', { cause: error }))) };
+      reply = {
+        seq,
+        ok: false,
+        bytes: packValue(
+          toWire(new KeymillError('MESSAGE_NOT_CARRIABLE', 'the reply of the handler', { cause: error })),
+        ),
+      };
     }
     this.#replies.push(reply);
     this.#touch();
@@ -133,8 +147,19 @@ export class Intake implements Origin {
         const extras = frame.extras[extra]?.[0] === index ? frame.extras[extra++]![1] : null;
         const position = typeof positions === 'number' ? positions + i : positions[i]!;
         const item = new Item(
-          frame.bodies[index], frame.keys[index]!, frame.hashesAndSizes[2 * index]!, this, frame.seqOf(index), frame.hashesAndSizes[2 * index + 1]!,
-          source, epoch, position, paths === 0 ? '' : paths[i]!, flags, extras, now,
+          frame.bodies[index],
+          frame.keys[index]!,
+          frame.hashesAndSizes[2 * index]!,
+          this,
+          frame.seqOf(index),
+          frame.hashesAndSizes[2 * index + 1]!,
+          source,
+          epoch,
+          position,
+          paths === 0 ? '' : paths[i]!,
+          flags,
+          extras,
+          now,
         );
         accept(item, actor, frame.homes);
       }

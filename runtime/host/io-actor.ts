@@ -36,7 +36,11 @@ export class IoActor {
   async open(environment: Environment): Promise<void> {
     this.#resource = await this.#spec.open(this.#spec.options, this.#context);
     const { probe } = this.#resource;
-    this.#policy = createPolicy(`io:${this.name}`, { ...(this.#spec.policy ?? DEFAULT_IO_POLICY), ...(probe ? { probe: () => probe.call(this.#resource) } : {}) }, environment);
+    this.#policy = createPolicy(
+      `io:${this.name}`,
+      { ...(this.#spec.policy ?? DEFAULT_IO_POLICY), ...(probe ? { probe: () => probe.call(this.#resource) } : {}) },
+      environment,
+    );
     let wasOpen = false;
     this.#policy.onState(state => {
       // Half open with a probe, calls are refused still: only the probe's success lets them through.
@@ -66,7 +70,10 @@ export class IoActor {
     try {
       await this.#policy!.execute(
         async ctx => {
-          const answered = await this.#resource!.handleBatch(open.map(index => asks[index]), ctx.signal);
+          const answered = await this.#resource!.handleBatch(
+            open.map(index => asks[index]),
+            ctx.signal,
+          );
           let healing: unknown;
           const again: number[] = [];
           open.forEach((index, i) => {

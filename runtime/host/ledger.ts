@@ -65,7 +65,14 @@ export function readLedger(words: Int32Array, only?: readonly number[]): LedgerR
     const at = slot * RECORD;
     const actor = Atomics.load(words, at) - 1;
     if (actor < 0 || (only && !only.includes(slot))) continue;
-    records.push({ actor, hash: words[at + 1]! >>> 0, count: words[at + 2]!, alone: words[at + 3] === ALONE, idHash: words[at + 4]!, mark: words[at + 5]! });
+    records.push({
+      actor,
+      hash: words[at + 1]! >>> 0,
+      count: words[at + 2]!,
+      alone: words[at + 3] === ALONE,
+      idHash: words[at + 4]!,
+      mark: words[at + 5]!,
+    });
   }
   return records;
 }

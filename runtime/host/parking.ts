@@ -5,8 +5,8 @@
  * replays of what was acked meanwhile are known by their ids. The key leaves park mode when the store has nothing of it.
  */
 import { toWire } from '../errors.ts';
-import type { Homes } from '../lanes/homes.ts';
 import { TIMER } from '../lanes/envelope.ts';
+import type { Homes } from '../lanes/homes.ts';
 import { BOUNCED, DONE } from '../lanes/port.ts';
 import { Item, type Origin } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
@@ -79,7 +79,12 @@ export class Parking {
   /** Highest number of the store seen here. */
   #highest = 0;
 
-  constructor(host: Host, store: ParkStore | null, put: (cell: Cell, mailbox: Mailbox, item: Item) => void, rested: (mailbox: Mailbox) => void) {
+  constructor(
+    host: Host,
+    store: ParkStore | null,
+    put: (cell: Cell, mailbox: Mailbox, item: Item) => void,
+    rested: (mailbox: Mailbox) => void,
+  ) {
     this.#host = host;
     this.#store = store;
     this.#put = put;
@@ -110,10 +115,13 @@ export class Parking {
     if (this.#learning || !this.#isActive) return;
     const unknown: [partition: number, epoch: number][] = [];
     for (let partition = 0; partition < homes.partitions; partition++)
-      if (homes.homeOf(partition) === this.#host.slot && !this.knows(partition, homes)) unknown.push([partition, homes.epochOf(partition)]);
+      if (homes.homeOf(partition) === this.#host.slot && !this.knows(partition, homes))
+        unknown.push([partition, homes.epochOf(partition)]);
     if (unknown.length === 0) return;
     this.#learning = true;
-    this.#store!.keys(unknown.map(([partition, epoch]) => ({ partition, epoch, incarnation: this.#host.plan.incarnation }))).then(
+    this.#store!.keys(
+      unknown.map(([partition, epoch]) => ({ partition, epoch, incarnation: this.#host.plan.incarnation })),
+    ).then(
       keys => {
         this.#learning = false;
         const learned = new Map(unknown);
@@ -160,7 +168,8 @@ export class Parking {
         parked!.queue.push({ item: here, isHere: true });
       };
       for (const handled of mailbox.waiting ?? []) adopt(handled);
-      for (const running of mailbox.inFlight ?? []) if (running.pending > 0 && !mailbox.waiting?.has(running)) adopt(running);
+      for (const running of mailbox.inFlight ?? [])
+        if (running.pending > 0 && !mailbox.waiting?.has(running)) adopt(running);
       for (let queued = mailbox.head; queued !== null; queued = queued.next) adopt(queued);
     }
     cell.stats.parked++;
@@ -179,7 +188,10 @@ export class Parking {
     if (parked.appending > 0 || parked.queue.length === 0) return;
     const entries = parked.queue.slice(0, APPEND_AT_ONCE);
     parked.appending = entries.length;
-    this.#store!.append(entries.map(({ item }) => toParked(cell, item)), this.#claimOf(mailbox)).then(
+    this.#store!.append(
+      entries.map(({ item }) => toParked(cell, item)),
+      this.#claimOf(mailbox),
+    ).then(
       seqs => {
         parked.appending = 0;
         parked.queue.splice(0, entries.length);
@@ -234,7 +246,25 @@ export class Parking {
           parked.stored--;
           mailbox.parked--;
           const { source, epoch, position, path, size, body, key, hash } = message;
-          this.#put(cell, mailbox, new Item(body, key, hash, this.#origin(cell, mailbox), seq, size, source, epoch, position, path, 0, null, this.#host.environment.clock.now()));
+          this.#put(
+            cell,
+            mailbox,
+            new Item(
+              body,
+              key,
+              hash,
+              this.#origin(cell, mailbox),
+              seq,
+              size,
+              source,
+              epoch,
+              position,
+              path,
+              0,
+              null,
+              this.#host.environment.clock.now(),
+            ),
+          );
         }
         this.drained(cell, mailbox);
         this.#leaveIfEmpty(mailbox, parked);
@@ -251,7 +281,8 @@ export class Parking {
 
   /** Park mode ends when the store has nothing that is not here. What is here settles against the store. */
   #leaveIfEmpty(mailbox: Mailbox, parked: ParkedKey): void {
-    if (mailbox.parked === 0 && parked.queue.length === 0 && !parked.taking && this.#keys.get(mailbox) === parked) this.#keys.delete(mailbox);
+    if (mailbox.parked === 0 && parked.queue.length === 0 && !parked.taking && this.#keys.get(mailbox) === parked)
+      this.#keys.delete(mailbox);
   }
 
   /** Where parked messages settle: the store forgets them. What bounces stays parked, for its new home to take. */
@@ -279,7 +310,8 @@ export class Parking {
 
   /** Nothing of this partition is on its way to the store or back. A home may be given up only then. */
   isResting(partition: number, mask: number): boolean {
-    for (const [mailbox, parked] of this.#keys) if ((mailbox.hash & mask) === partition && (parked.queue.length > 0 || parked.taking)) return false;
+    for (const [mailbox, parked] of this.#keys)
+      if ((mailbox.hash & mask) === partition && (parked.queue.length > 0 || parked.taking)) return false;
     return true;
   }
 

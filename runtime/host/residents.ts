@@ -29,7 +29,8 @@ export class Residents {
       const now = this.#environment.clock.now();
       for (const cell of cells) {
         if (!cell) continue;
-        while (cell.idle.head !== null && cell.idle.head.idleSince + cell.options.passivateMs <= now) this.passivate(cell, cell.idle.head);
+        while (cell.idle.head !== null && cell.idle.head.idleSince + cell.options.passivateMs <= now)
+          this.passivate(cell, cell.idle.head);
       }
       this.watch(cells);
     });
@@ -37,7 +38,8 @@ export class Residents {
 
   /** Called when a key became resident: beyond maxResident the one idle longest goes. */
   bound(cell: Cell): void {
-    if (cell.stats.residentKeys > cell.options.maxResident && cell.idle.head !== null) this.passivate(cell, cell.idle.head);
+    if (cell.stats.residentKeys > cell.options.maxResident && cell.idle.head !== null)
+      this.passivate(cell, cell.idle.head);
   }
 
   /** Takes an idle key out of memory. Messages that come while onPassivate runs wait, and find a new state. */
@@ -70,7 +72,8 @@ export class Residents {
     if (!hasState || !hook) return done();
     let result: unknown;
     const context = actorContext(this.#contexts, cell.name);
-    const failed = (error: unknown): void => context.log.error({ key: mailbox.hash, err: toWire(error) }, 'onPassivate failed; the state is gone');
+    const failed = (error: unknown): void =>
+      context.log.error({ key: mailbox.hash, err: toWire(error) }, 'onPassivate failed; the state is gone');
     try {
       result = hook.call(cell.definition, state, mailbox.key, context);
     } catch (error) {

@@ -69,7 +69,14 @@ export class Scheduler {
       return;
     }
     const due = mailbox.firstAt + cell.flushMs;
-    if (now < due && !this.draining && !mailbox.head!.solo && !isTimer(mailbox.head!) && mailbox.count < cell.sizing.enough(mailbox.lastBatch) && mailbox.bytes < cell.options.batch.maxBytes)
+    if (
+      now < due &&
+      !this.draining &&
+      !mailbox.head!.solo &&
+      !isTimer(mailbox.head!) &&
+      mailbox.count < cell.sizing.enough(mailbox.lastBatch) &&
+      mailbox.bytes < cell.options.batch.maxBytes
+    )
       return this.#lookAgain(cell, mailbox, due);
     this.#turns.push(mailbox, now);
     this.wake();
@@ -119,7 +126,8 @@ export class Scheduler {
         if (mailbox === null) break;
         // While something must run alone only asks pass: what runs may be waiting for them.
         const cell = this.#needs.cells[mailbox.actor]!;
-        if (isSuspect(mailbox, mailbox.head!)) this.consider(cell, mailbox); // what stood before it has left
+        if (isSuspect(mailbox, mailbox.head!))
+          this.consider(cell, mailbox); // what stood before it has left
         else if ((this.#alone.length > 0 || this.#aloneRuns) && !mailbox.head!.isAsk) skipped.push(mailbox);
         else if (cell.running >= cell.options.concurrency) {
           mailbox.standing = 'ready';
@@ -200,7 +208,10 @@ export class Scheduler {
     const { options } = cell;
     const { quantum } = this.#needs.options;
     const takesBatches = cell.definition.handleBatch !== undefined;
-    let most = alone || mailbox.head!.solo || (takesBatches && isTimer(mailbox.head!)) ? 1 : cell.sizing.take(mailbox.count, mailbox.lastBatch);
+    let most =
+      alone || mailbox.head!.solo || (takesBatches && isTimer(mailbox.head!))
+        ? 1
+        : cell.sizing.take(mailbox.count, mailbox.lastBatch);
     let bytes = options.batch.maxBytes;
     if (cell.definition.handle) {
       most = Math.min(most, quantum.items);
@@ -211,7 +222,12 @@ export class Scheduler {
     let taken = 0;
     while (items.length < most) {
       const item = mailbox.head;
-      if (item === null || (items.length > 0 && (item.solo || taken + item.size > bytes || isSuspect(mailbox, item) || (takesBatches && isTimer(item))))) break;
+      if (
+        item === null ||
+        (items.length > 0 &&
+          (item.solo || taken + item.size > bytes || isSuspect(mailbox, item) || (takesBatches && isTimer(item))))
+      )
+        break;
       mailbox.remove(item);
       cell.stats.depth--;
       cell.stats.depthBytes -= item.size;

@@ -2,8 +2,10 @@
  * Runs one source: reads while its window has room, sends what it reads, and acknowledges only what settled. Engine
  * behaviour follows the traits of the source, never its kind.
  */
+
+import type { DeadLetter } from '../delivery/dead-letter.ts';
 import type { Environment } from '../environment.ts';
-import { asError, classOf, KeymillError } from '../errors.ts';
+import { asError, classOf, KeymillError, toWire } from '../errors.ts';
 import { formatId, REPLAYABLE } from '../lanes/envelope.ts';
 import { hashKey } from '../lanes/key-hash.ts';
 import { DEAD, DONE, type Outcome, type Owner } from '../lanes/port.ts';
@@ -11,8 +13,6 @@ import type { Sender } from '../lanes/sender.ts';
 import type { SourceSnapshot } from '../observe/stats.ts';
 import type { Log, Position, RecordMap, SourceHalf, SourceRecord } from '../topology/define.ts';
 import type { SourceOptions } from '../topology/options.ts';
-import type { DeadLetter } from '../delivery/dead-letter.ts';
-import { toWire } from '../errors.ts';
 import type { Cell } from './cell.ts';
 import { checkKey } from './context.ts';
 import { PositionWindow } from './position-window.ts';
@@ -84,7 +84,8 @@ export class SourceRunner implements Owner {
 
   /** Stops reading for a reason (an open breaker, an operator), or goes on with undefined. */
   pause(reason: string | undefined): void {
-    if ((this.#pausedFor === undefined) !== (reason === undefined)) this.#needs.environment.probe?.(reason === undefined ? 'source.resumed' : 'source.paused');
+    if ((this.#pausedFor === undefined) !== (reason === undefined))
+      this.#needs.environment.probe?.(reason === undefined ? 'source.resumed' : 'source.paused');
     this.#pausedFor = reason;
     if (reason === undefined) this.#wake?.();
   }
@@ -138,7 +139,12 @@ export class SourceRunner implements Owner {
       this.#needs.environment.probe?.('source.acked');
       this.#acking = this.#acking
         .then(() => half.ack!({ low, positions }))
-        .catch((error: unknown) => this.#needs.log.error({ source: this.name, err: toWire(error) }, 'the source refused an ack; it may give these again'));
+        .catch((error: unknown) =>
+          this.#needs.log.error(
+            { source: this.name, err: toWire(error) },
+            'the source refused an ack; it may give these again',
+          ),
+        );
     }
     if (low > this.#lastLow) {
       this.#lastLow = low;
@@ -164,10 +170,18 @@ export class SourceRunner implements Owner {
         if (this.#stop.signal.aborted) break;
         const error = asError(thrown);
         if (classOf(error) === 'fatal' || !this.#spec.half.traits.replayable) {
-          this.#needs.failed(new KeymillError('SOURCE_FAILED', `${this.name}: ${error.message}`, { cause: error, place: { source: this.name } }));
+          this.#needs.failed(
+            new KeymillError('SOURCE_FAILED', `${this.name}: ${error.message}`, {
+              cause: error,
+              place: { source: this.name },
+            }),
+          );
           return;
         }
-        this.#needs.log.error({ source: this.name, err: toWire(error), retryMs: this.#spec.options.errorPauseMs }, 'the source failed; it is read again from where it stood');
+        this.#needs.log.error(
+          { source: this.name, err: toWire(error), retryMs: this.#spec.options.errorPauseMs },
+          'the source failed; it is read again from where it stood',
+        );
         await this.#sleep(this.#spec.options.errorPauseMs);
       }
     }
@@ -195,7 +209,9 @@ export class SourceRunner implements Owner {
           const wait = this.#mustWait();
           if (wait !== undefined) await this.#room();
           if (this.#stop.signal.aborted) return;
-          const sent = record.broken ? this.#broken(record, position) : this.#give(message, position, apply !== undefined);
+          const sent = record.broken
+            ? this.#broken(record, position)
+            : this.#give(message, position, apply !== undefined);
           if (sent) await sent;
         }
         await new Promise<void>(resolve => this.#needs.environment.endOfTurn(resolve));
@@ -221,7 +237,18 @@ export class SourceRunner implements Owner {
     let waiting: Promise<void> | undefined;
     for (let t = 0; t < targets.length; t++) {
       const key = keys[t]!;
-      const envelope = { actor: targets[t]!.index, key, hash: hashKey(key), body: message, source: this.#spec.name, epoch: this.#epoch, position, path: this.#pathOf(t), flags: half.traits.replayable ? REPLAYABLE : 0, extras: null };
+      const envelope = {
+        actor: targets[t]!.index,
+        key,
+        hash: hashKey(key),
+        body: message,
+        source: this.#spec.name,
+        epoch: this.#epoch,
+        position,
+        path: this.#pathOf(t),
+        flags: half.traits.replayable ? REPLAYABLE : 0,
+        extras: null,
+      };
       try {
         const sent = this.#needs.sender.send(envelope, this, position, () => this.#accepted(position));
         if (sent === true) this.#window.addBytes(position, this.#needs.sender.lastSize);
@@ -253,7 +280,11 @@ export class SourceRunner implements Owner {
   /** A record that cannot become a message: dead letter and on, or the end, as onBroken says. */
   #broken(record: SourceRecord, position: Position): undefined {
     const error = record.broken!;
-    if (this.#spec.options.onBroken === 'fail') throw new KeymillError('SOURCE_FAILED', error.message, { cause: error, place: { source: this.name, ...error.place } });
+    if (this.#spec.options.onBroken === 'fail')
+      throw new KeymillError('SOURCE_FAILED', error.message, {
+        cause: error,
+        place: { source: this.name, ...error.place },
+      });
     this.#needs.log.warn({ source: this.name, err: toWire(error) }, 'record dead-lettered');
     this.#given++;
     const { targets } = this.#spec;
@@ -270,7 +301,19 @@ export class SourceRunner implements Owner {
   #buryAt(position: Position, target: number, message: unknown, error: Error): void {
     const at = this.#needs.environment.clock.wall();
     const id = formatId(this.name, this.#epoch, position, this.#pathOf(target));
-    this.#needs.bury({ id, actor: this.#spec.targets[target]!.name, key: '', message, error: toWire(error), history: [], attempts: 0, at }, () => this.settled(position, DEAD));
+    this.#needs.bury(
+      {
+        id,
+        actor: this.#spec.targets[target]!.name,
+        key: '',
+        message,
+        error: toWire(error),
+        history: [],
+        attempts: 0,
+        at,
+      },
+      () => this.settled(position, DEAD),
+    );
   }
 
   #mustWait(): string | undefined {
@@ -281,7 +324,8 @@ export class SourceRunner implements Owner {
     if (this.#spec.half.traits.contiguous) {
       if (this.#window.span >= maxAckGap.messages) return 'ack gap (messages)';
       const oldest = this.#window.oldestGivenAt;
-      if (maxAckGap.ageMs > 0 && oldest !== undefined && this.#needs.environment.clock.now() - oldest > maxAckGap.ageMs) return 'ack gap (age)';
+      if (maxAckGap.ageMs > 0 && oldest !== undefined && this.#needs.environment.clock.now() - oldest > maxAckGap.ageMs)
+        return 'ack gap (age)';
     }
     return undefined;
   }
@@ -307,4 +351,3 @@ export class SourceRunner implements Owner {
     });
   }
 }
-

@@ -7,8 +7,8 @@ import { asError, KeymillError, toWire } from '../errors.ts';
 import type { ThreadSnapshot } from '../observe/stats.ts';
 import type { Log } from '../topology/define.ts';
 import { CHECKPOINT_NEEDS, DEAD_LETTERS, PARK, type Plan, type PlannedSource } from '../topology/plan.ts';
-import type { Command, Report, Suspect } from './control.ts';
 import { Checkpoint } from './checkpoint.ts';
+import type { Command, Report, Suspect } from './control.ts';
 import { type ActorPlan, Host } from './host.ts';
 import { IoActor } from './io-actor.ts';
 import type { ParkStore } from './parking.ts';
@@ -36,7 +36,10 @@ export interface ThreadBoot {
 export interface ThreadPowers {
   readonly threadId: number;
   /** Process figures of this thread for its snapshot. */
-  measure(): Pick<ThreadSnapshot, 'heapUsed' | 'heapLimit' | 'loopUtilization' | 'cpuSeconds' | 'gcScavenges' | 'gcMarkSweeps'>;
+  measure(): Pick<
+    ThreadSnapshot,
+    'heapUsed' | 'heapLimit' | 'loopUtilization' | 'cpuSeconds' | 'gcScavenges' | 'gcMarkSweeps'
+  >;
   /** Stands still. */
   stall(ms: number): void;
   /** Leaves the thread, after it reported `closed`. */
@@ -57,7 +60,13 @@ export class Thread {
   #beat = 0;
   #stopping = false;
 
-  constructor(boot: ThreadBoot, plan: Plan, environment: Environment, report: (report: Report) => void, powers: ThreadPowers) {
+  constructor(
+    boot: ThreadBoot,
+    plan: Plan,
+    environment: Environment,
+    report: (report: Report) => void,
+    powers: ThreadPowers,
+  ) {
     this.#boot = boot;
     this.#plan = plan;
     this.#environment = environment;
@@ -71,7 +80,14 @@ export class Thread {
         const io = new IoActor(
           name,
           actor.io.spec,
-          { name, dataDir: boot.dataDir, first: boot.first, reads: plan.sources.some(source => 'io' in source.from && source.from.io === name), environment, log: this.#logOf(actor.name) },
+          {
+            name,
+            dataDir: boot.dataDir,
+            first: boot.first,
+            reads: plan.sources.some(source => 'io' in source.from && source.from.io === name),
+            environment,
+            log: this.#logOf(actor.name),
+          },
           open => report({ type: 'breaker', io: actor.name, open }),
         );
         this.#ios.push(io);
@@ -80,7 +96,8 @@ export class Thread {
       return { name: actor.name, definition, options: actor.options, slot, io: actor.io?.spec ?? null };
     });
     const parkAt = actors.findIndex(actor => actor.name === PARK);
-    const store: ParkStore | null = parkAt < 0 ? null : (actors[parkAt]!.io!.client(op => this.host.askIo(parkAt, op, null)) as ParkStore);
+    const store: ParkStore | null =
+      parkAt < 0 ? null : (actors[parkAt]!.io!.client(op => this.host.askIo(parkAt, op, null)) as ParkStore);
     this.host = new Host(
       {
         slot: boot.slot,
@@ -145,7 +162,12 @@ export class Thread {
   async #openCheckpoints(): Promise<void> {
     for (const [index, source] of this.#plan.sources.entries()) {
       if (!source.options.checkpoint || !this.#isHere(source)) continue;
-      const checkpoint = await Checkpoint.open(this.#boot.dataDir, source.name, this.#environment, this.#logOf(source.name));
+      const checkpoint = await Checkpoint.open(
+        this.#boot.dataDir,
+        source.name,
+        this.#environment,
+        this.#logOf(source.name),
+      );
       this.#checkpoints.set(source.name, checkpoint);
       this.#boot.positions[index] = Math.max(this.#boot.positions[index]!, checkpoint.low);
     }
@@ -153,7 +175,12 @@ export class Thread {
 
   #startSources(): void {
     this.#plan.sources.forEach((source, index) => {
-      if (!this.#isHere(source) || this.#boot.finished.includes(source.name) || this.#runners.some(runner => runner.name === source.name)) return;
+      if (
+        !this.#isHere(source) ||
+        this.#boot.finished.includes(source.name) ||
+        this.#runners.some(runner => runner.name === source.name)
+      )
+        return;
       this.#startSource(source, index);
     });
   }
@@ -161,7 +188,8 @@ export class Thread {
   #startSource(source: PlannedSource, index: number): void {
     const log = this.#logOf(source.name);
     let runner: SourceRunner;
-    const failed = (error: Error): void => this.#report({ type: 'source-failed', source: source.name, error: toWire(error) });
+    const failed = (error: Error): void =>
+      this.#report({ type: 'source-failed', source: source.name, error: toWire(error) });
     try {
       const half =
         'io' in source.from
@@ -171,7 +199,9 @@ export class Thread {
             : userSource(source.name, source.from.source.definition as never, source.options, this.#environment, log);
       const checkpoint = this.#checkpoints.get(source.name);
       if (checkpoint && !(half.traits.replayable && half.traits.ordered))
-        throw new KeymillError('CONFIG_INVALID', `sources.${source.name}.checkpoint: ${CHECKPOINT_NEEDS}`, { place: { source: source.name } });
+        throw new KeymillError('CONFIG_INVALID', `sources.${source.name}.checkpoint: ${CHECKPOINT_NEEDS}`, {
+          place: { source: source.name },
+        });
       runner = new SourceRunner(
         {
           name: source.name,
@@ -207,7 +237,8 @@ export class Thread {
 
   #sourceOf(io: string, read: Record<string, unknown>): ReturnType<NonNullable<IoActor['resource']['source']>> {
     const actor = this.#ios.find(one => one.name === io)!;
-    if (!actor.resource.source) throw new KeymillError('CONFIG_INVALID', `io.${io} cannot be read from`, { place: { source: io } });
+    if (!actor.resource.source)
+      throw new KeymillError('CONFIG_INVALID', `io.${io} cannot be read from`, { place: { source: io } });
     return actor.resource.source(read);
   }
 
@@ -225,10 +256,16 @@ export class Thread {
   async #close(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
-    for (const runner of this.#runners) await runner.close().catch((error: unknown) => this.#logOf(runner.name).error({ err: toWire(error) }, 'the source did not close'));
+    for (const runner of this.#runners)
+      await runner
+        .close()
+        .catch((error: unknown) => this.#logOf(runner.name).error({ err: toWire(error) }, 'the source did not close'));
     await this.host.close();
     for (const checkpoint of this.#checkpoints.values()) await checkpoint.save();
-    for (const io of this.#ios) await io.close().catch((error: unknown) => this.#logOf(io.name).error({ err: toWire(error) }, 'the I/O actor did not close'));
+    for (const io of this.#ios)
+      await io
+        .close()
+        .catch((error: unknown) => this.#logOf(io.name).error({ err: toWire(error) }, 'the I/O actor did not close'));
     this.#beats?.cancel();
     this.host.dispose();
     this.#report({ type: 'closed' });
@@ -249,8 +286,8 @@ export class Thread {
   }
 
   #logOf(name: string): Log {
-    const write = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: Record<string, unknown>, text: string) => this.#report({ type: 'log', level, fields: { name, thread: this.#boot.slot, ...fields }, text });
+    const write = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: Record<string, unknown>, text: string) =>
+      this.#report({ type: 'log', level, fields: { name, thread: this.#boot.slot, ...fields }, text });
     return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
   }
 }
-

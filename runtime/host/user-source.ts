@@ -9,7 +9,13 @@ import type { SourceOptions } from '../topology/options.ts';
 /** Records that one chunk of an iterable collects at most while they come without a pause. */
 const CHUNK = 256;
 
-export function userSource<T>(name: string, definition: SourceDefinition<T>, options: SourceOptions, environment: Environment, log: Log): SourceHalf<T> {
+export function userSource<T>(
+  name: string,
+  definition: SourceDefinition<T>,
+  options: SourceOptions,
+  environment: Environment,
+  log: Log,
+): SourceHalf<T> {
   const traits = { replayable: false, ordered: true, contiguous: false, ...definition.traits };
   return {
     traits,
@@ -24,10 +30,16 @@ export function userSource<T>(name: string, definition: SourceDefinition<T>, opt
 }
 
 /** Yields as soon as nothing more is at hand, so that a slow iterable is not held back to fill a chunk. */
-async function* iterate<T>(iterable: AsyncIterable<T> | Iterable<T>, from: Position, signal: AbortSignal): AsyncGenerator<SourceRecord<T>[]> {
+async function* iterate<T>(
+  iterable: AsyncIterable<T> | Iterable<T>,
+  from: Position,
+  signal: AbortSignal,
+): AsyncGenerator<SourceRecord<T>[]> {
   let position = from;
   if (Symbol.asyncIterator in iterable) {
-    const aborted = new Promise<{ done: true; value: undefined }>(resolve => signal.addEventListener('abort', () => resolve({ done: true, value: undefined }), { once: true }));
+    const aborted = new Promise<{ done: true; value: undefined }>(resolve =>
+      signal.addEventListener('abort', () => resolve({ done: true, value: undefined }), { once: true }),
+    );
     const iterator = iterable[Symbol.asyncIterator]();
     for (;;) {
       const next = await Promise.race([iterator.next(), aborted]);
@@ -48,13 +60,21 @@ async function* iterate<T>(iterable: AsyncIterable<T> | Iterable<T>, from: Posit
   if (chunk.length > 0) yield chunk;
 }
 
-async function* poll<T>(definition: SourceDefinition<T>, from: Position, signal: AbortSignal, context: { source: string; signal: AbortSignal; log: Log }, options: SourceOptions, environment: Environment): AsyncGenerator<SourceRecord<T>[]> {
+async function* poll<T>(
+  definition: SourceDefinition<T>,
+  from: Position,
+  signal: AbortSignal,
+  context: { source: string; signal: AbortSignal; log: Log },
+  options: SourceOptions,
+  environment: Environment,
+): AsyncGenerator<SourceRecord<T>[]> {
   let position = from;
   while (!signal.aborted) {
     const items = await definition.poll!(options.batchSize, context);
     if (items === undefined) return;
     if (items.length > 0) yield items.map(value => ({ position: position++, value }));
-    if (items.length < options.batchSize) await pause(items.length === 0 ? 2 * options.pauseMs : options.pauseMs, signal, environment);
+    if (items.length < options.batchSize)
+      await pause(items.length === 0 ? 2 * options.pauseMs : options.pauseMs, signal, environment);
   }
 }
 

@@ -45,7 +45,11 @@ function copy(value: unknown, depth: number, size: { bytes: number }, path: Path
 }
 
 function copyObject(value: object, depth: number, size: { bytes: number }, path: Path): unknown {
-  if (depth > MAX_DEPTH) throw new KeymillError('MESSAGE_NOT_CARRIABLE', `${path().slice(0, 120)} … is nested more than ${MAX_DEPTH} deep, or refers back to what contains it (a cycle)`);
+  if (depth > MAX_DEPTH)
+    throw new KeymillError(
+      'MESSAGE_NOT_CARRIABLE',
+      `${path().slice(0, 120)} … is nested more than ${MAX_DEPTH} deep, or refers back to what contains it (a cycle)`,
+    );
   size.bytes += 3;
   if (Array.isArray(value)) {
     const copied: unknown[] = new Array(value.length);
@@ -62,7 +66,11 @@ function copyObject(value: object, depth: number, size: { bytes: number }, path:
   }
   if (value instanceof Map) {
     const copied = new Map<unknown, unknown>();
-    for (const [key, inner] of value) copied.set(copy(key, depth + 1, size, () => `${path()}.keys()`), copy(inner, depth + 1, size, () => `${path()}.get(${String(key)})`));
+    for (const [key, inner] of value)
+      copied.set(
+        copy(key, depth + 1, size, () => `${path()}.keys()`),
+        copy(inner, depth + 1, size, () => `${path()}.get(${String(key)})`),
+      );
     return copied;
   }
   if (value instanceof Set) {
@@ -72,7 +80,8 @@ function copyObject(value: object, depth: number, size: { bytes: number }, path:
   }
   if (value instanceof Error || value instanceof RegExp || value instanceof ArrayBuffer) {
     size.bytes += value instanceof ArrayBuffer ? value.byteLength : 64 + String(value).length;
-    if (value instanceof Error && value.cause !== undefined) copy(value.cause, depth + 1, size, () => `${path()}.cause`);
+    if (value instanceof Error && value.cause !== undefined)
+      copy(value.cause, depth + 1, size, () => `${path()}.cause`);
     return structuredClone(value);
   }
   const plain = value as Record<string, unknown>;

@@ -49,4 +49,11 @@ export function formatId(source: string, epoch: number, position: number, path: 
   return path === '' ? `${source}/${epoch}/${position}` : `${source}/${epoch}/${position}.${path}`;
 }
 
-export const NO_EXTRAS: Extras = Object.freeze({ priority: -1, deadline: 0, chain: null, ask: false, attempt: 0, trace: null });
+export const NO_EXTRAS: Extras = Object.freeze({
+  priority: -1,
+  deadline: 0,
+  chain: null,
+  ask: false,
+  attempt: 0,
+  trace: null,
+});

@@ -8,7 +8,7 @@
  * all bodies of a frame at once: 310 ns a message instead of 230, for small objects.)
  */
 import { Packr, Unpackr } from 'msgpackr';
-import { KeymillError, describe } from '../errors.ts';
+import { describe, KeymillError } from '../errors.ts';
 import type { Key } from '../topology/define.ts';
 import { carry } from './carry.ts';
 import { ENVELOPE_VERSION, type Envelope, type Extras } from './envelope.ts';
@@ -23,7 +23,15 @@ const CODEC = { useRecords: true, moreTypes: true, useBigIntExtension: true, map
 const REUSE_BUFFER = 512;
 
 /** Columns of a run of messages with the same actor, source, epoch and flags. */
-type Group = [actor: number, flags: number, source: string, epoch: number, count: number, positions: number | number[], paths: string[] | 0];
+type Group = [
+  actor: number,
+  flags: number,
+  source: string,
+  epoch: number,
+  count: number,
+  positions: number | number[],
+  paths: string[] | 0,
+];
 
 type Columns = [
   version: number,
@@ -38,7 +46,15 @@ type Columns = [
 ];
 
 /** Extras as an array: the column packer writes no records, and what reads it takes plain maps for Maps. */
-type PackedExtras = [index: number, priority: number, deadline: number, chain: readonly string[] | null, ask: boolean, attempt: number, trace: string | null];
+type PackedExtras = [
+  index: number,
+  priority: number,
+  deadline: number,
+  chain: readonly string[] | null,
+  ask: boolean,
+  attempt: number,
+  trace: string | null,
+];
 
 const columnPackr = new Packr({ useRecords: false, moreTypes: true, useBigIntExtension: true });
 const viewing = new Unpackr({ ...CODEC });
@@ -102,7 +118,14 @@ export class FrameWriter {
     this.#length += size;
 
     const last = this.#last;
-    if (last !== null && last[0] === message.actor && last[2] === message.source && last[3] === message.epoch && last[1] === message.flags && (last[6] === 0) === (message.path === '')) {
+    if (
+      last !== null &&
+      last[0] === message.actor &&
+      last[2] === message.source &&
+      last[3] === message.epoch &&
+      last[1] === message.flags &&
+      (last[6] === 0) === (message.path === '')
+    ) {
       const positions = last[5];
       if (typeof positions === 'number') {
         if (positions + last[4] !== message.position) {
@@ -115,7 +138,15 @@ export class FrameWriter {
       if (last[6] !== 0) last[6].push(message.path);
       last[4]++;
     } else {
-      this.#last = [message.actor, message.flags, message.source, message.epoch, 1, message.position, message.path === '' ? 0 : [message.path]];
+      this.#last = [
+        message.actor,
+        message.flags,
+        message.source,
+        message.epoch,
+        1,
+        message.position,
+        message.path === '' ? 0 : [message.path],
+      ];
       this.#groups.push(this.#last);
     }
     this.#hashes.push(message.hash, size);
@@ -127,7 +158,16 @@ export class FrameWriter {
       this.#seqs.push(seq);
     }
     const { extras } = message;
-    if (extras !== null) this.#extras.push([this.count, extras.priority, extras.deadline, extras.chain, extras.ask, extras.attempt, extras.trace]);
+    if (extras !== null)
+      this.#extras.push([
+        this.count,
+        extras.priority,
+        extras.deadline,
+        extras.chain,
+        extras.ask,
+        extras.attempt,
+        extras.trace,
+      ]);
     this.count++;
     return size;
   }
@@ -209,7 +249,8 @@ export interface Frame {
 export function readFrame(bytes: Uint8Array): Frame {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const [columns, bodies] = (bytes.length > FRAME_BYTES ? viewing : copying).unpack(buffer) as [Columns, unknown[]];
-  if (columns[0] !== ENVELOPE_VERSION) throw new Error(`frame of envelope version ${columns[0]}, this is ${ENVELOPE_VERSION}`);
+  if (columns[0] !== ENVELOPE_VERSION)
+    throw new Error(`frame of envelope version ${columns[0]}, this is ${ENVELOPE_VERSION}`);
   const seqs = columns[4];
   return {
     slot: columns[1],
@@ -221,7 +262,13 @@ export function readFrame(bytes: Uint8Array): Frame {
     hashesAndSizes: columns[6],
     keys: columns[7],
     bodies,
-    extras: columns[8] === 0 ? [] : columns[8].map(([index, priority, deadline, chain, ask, attempt, trace]) => [index, { priority, deadline, chain, ask, attempt, trace }]),
+    extras:
+      columns[8] === 0
+        ? []
+        : columns[8].map(([index, priority, deadline, chain, ask, attempt, trace]) => [
+            index,
+            { priority, deadline, chain, ask, attempt, trace },
+          ]),
   };
 }
 
@@ -235,7 +282,18 @@ export function eachEnvelope(bytes: Uint8Array, visit: (envelope: Envelope, seq:
       let extras: Extras | null = null;
       if (frame.extras[extra]?.[0] === index) extras = frame.extras[extra++]![1];
       const position = typeof positions === 'number' ? positions + i : positions[i]!;
-      const envelope = { actor, key: frame.keys[index]!, hash: frame.hashesAndSizes[2 * index]!, body: frame.bodies[index], source, epoch, position, path: paths === 0 ? '' : paths[i]!, flags, extras };
+      const envelope = {
+        actor,
+        key: frame.keys[index]!,
+        hash: frame.hashesAndSizes[2 * index]!,
+        body: frame.bodies[index],
+        source,
+        epoch,
+        position,
+        path: paths === 0 ? '' : paths[i]!,
+        flags,
+        extras,
+      };
       visit(envelope, frame.seqOf(index), index);
     }
 }

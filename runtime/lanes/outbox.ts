@@ -2,8 +2,9 @@
  * The outbox of a lane: the bytes of every frame sent, until all of its messages settled. It is what a crash of the
  * receiver replays, and its bytes are the bound of the lane. Frames stand in order of their sequence numbers.
  */
-import { eachEnvelope, FrameWriter, type Sending } from './frame.ts';
+
 import type { Envelope } from './envelope.ts';
+import { eachEnvelope, FrameWriter, type Sending } from './frame.ts';
 import type { Owner } from './port.ts';
 
 /** A frame that left, or will leave when the lane opens. Columns are plain arrays, index i runs over its messages. */
@@ -25,7 +26,13 @@ export class OutFrame {
   /** Posted to an earlier incarnation of the receiver: posting it again is a replay. */
   posted = false;
 
-  constructor(firstSeq: number, seqs: readonly number[] | null, homes: number, bytes: Uint8Array, columns: FrameColumns) {
+  constructor(
+    firstSeq: number,
+    seqs: readonly number[] | null,
+    homes: number,
+    bytes: Uint8Array,
+    columns: FrameColumns,
+  ) {
     this.firstSeq = firstSeq;
     this.seqs = seqs;
     this.homes = homes;

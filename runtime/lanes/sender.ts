@@ -73,7 +73,13 @@ export class Sender {
   /** Size in bytes of the message accepted last. */
   lastSize = 0;
 
-  constructor(environment: Environment, sending: Sending, homes: Homes, targets: readonly Target[], requestLane: (slot: number) => void) {
+  constructor(
+    environment: Environment,
+    sending: Sending,
+    homes: Homes,
+    targets: readonly Target[],
+    requestLane: (slot: number) => void,
+  ) {
     this.#environment = environment;
     this.#sending = sending;
     this.#homes = homes;
@@ -88,7 +94,13 @@ export class Sender {
    * Sends a message: true if it was accepted now (its bytes are in an outbox), else the entry that waits and calls
    * `accepted` later. Throws MESSAGE_NOT_CARRIABLE and MESSAGE_TOO_LARGE at the call, waiting or not.
    */
-  send(message: Envelope, owner: Owner | null, token: number, accepted: (() => void) | null, failed: ((error: unknown) => void) | null = null): true | Waiting {
+  send(
+    message: Envelope,
+    owner: Owner | null,
+    token: number,
+    accepted: (() => void) | null,
+    failed: ((error: unknown) => void) | null = null,
+  ): true | Waiting {
     const moving = this.#movingOf(message);
     if (moving === null) {
       const lane = this.#laneOf(message);
@@ -108,7 +120,12 @@ export class Sender {
   trySend(message: Envelope, owner: Owner | null, token: number): boolean {
     if (this.#movingOf(message) !== null) return false;
     const lane = this.#laneOf(message);
-    if (this.#room.get(lane)?.has(message.actor) || lane.isHeld(message.actor, message.key) || !this.#hasRoom(lane, message.actor)) return false;
+    if (
+      this.#room.get(lane)?.has(message.actor) ||
+      lane.isHeld(message.actor, message.key) ||
+      !this.#hasRoom(lane, message.actor)
+    )
+      return false;
     this.#append(lane, message, owner, token);
     return true;
   }
@@ -327,7 +344,9 @@ export class Sender {
 
   #returned(lane: Lane, returns: Returns): void {
     if (returns.replies) for (const reply of returns.replies) this.#replied(lane, reply);
-    if (returns.runs) for (let i = 0; i < returns.runs.length; i += 3) this.#settle(lane, returns.runs[i]!, returns.runs[i + 1]!, returns.runs[i + 2]! as SettleCode);
+    if (returns.runs)
+      for (let i = 0; i < returns.runs.length; i += 3)
+        this.#settle(lane, returns.runs[i]!, returns.runs[i + 1]!, returns.runs[i + 2]! as SettleCode);
     if (returns.hold) for (const { actor, key } of returns.hold) this.#hold(lane, actor, key);
     if (returns.free) for (const { actor, key } of returns.free) this.#free(lane, actor, key);
     lane.compact();
@@ -479,7 +498,9 @@ export class Sender {
   /** Before a replay: children of items that their own senders send again are left out, or each crash would double them. */
   #withdrawOrphans(lane: Lane): void {
     const orphans: number[] = [];
-    for (const frame of lane.outbox.unsettled()) for (let i = 0; i < frame.count; i++) if (!frame.isSettled(i) && frame.owners[i]?.isOrphan?.(frame.tokens[i]!)) orphans.push(frame.seqOf(i));
+    for (const frame of lane.outbox.unsettled())
+      for (let i = 0; i < frame.count; i++)
+        if (!frame.isSettled(i) && frame.owners[i]?.isOrphan?.(frame.tokens[i]!)) orphans.push(frame.seqOf(i));
     const freed: number[] = [];
     for (const seq of orphans) lane.outbox.settle(seq, seq, (frame, index) => this.#forget(lane, frame, index, freed));
     for (const partition of freed) this.#tryResume(partition);
@@ -516,6 +537,7 @@ function heldQueue(held: Map<Lane, Map<number, Map<Key, Waiting[]>>>, lane: Lane
 }
 
 function placed(error: unknown, actor: string, message: Envelope): unknown {
-  if (error instanceof KeymillError) Object.assign(error.place, { actor, at: `${message.source}/${message.epoch}/${message.position}` });
+  if (error instanceof KeymillError)
+    Object.assign(error.place, { actor, at: `${message.source}/${message.epoch}/${message.position}` });
   return error;
 }

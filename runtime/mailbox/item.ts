@@ -63,8 +63,19 @@ export class Item {
   next: Item | null = null;
 
   constructor(
-    body: unknown, key: Key, hash: number, origin: Origin, seq: number, size: number,
-    source: string, epoch: number, position: number, path: string, flags: number, extras: Extras | null, arrivedAt: number,
+    body: unknown,
+    key: Key,
+    hash: number,
+    origin: Origin,
+    seq: number,
+    size: number,
+    source: string,
+    epoch: number,
+    position: number,
+    path: string,
+    flags: number,
+    extras: Extras | null,
+    arrivedAt: number,
   ) {
     this.body = body;
     this.key = key;
@@ -97,6 +108,6 @@ export class Item {
   }
 
   get isAsk(): boolean {
-    return this.extras !== null && this.extras.ask;
+    return this.extras?.ask;
   }
 }

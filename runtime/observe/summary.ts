@@ -52,7 +52,8 @@ export interface SummaryParts {
 
 export function summarise(parts: SummaryParts): Summary {
   const latest = new Map<string, ThreadSnapshot>();
-  for (const snapshot of [...parts.earlier, ...parts.snapshots]) latest.set(`${snapshot.thread}@${snapshot.incarnation}`, snapshot);
+  for (const snapshot of [...parts.earlier, ...parts.snapshots])
+    latest.set(`${snapshot.thread}@${snapshot.incarnation}`, snapshot);
   const living = new Set(parts.snapshots.map(snapshot => `${snapshot.thread}@${snapshot.incarnation}`));
   const perActor: Record<string, ActorSummary> = {};
   let batches = 0;
@@ -62,7 +63,15 @@ export function summarise(parts: SummaryParts): Summary {
     for (const [actor, stats] of Object.entries(snapshot.actors)) {
       repeats += stats.repeats;
       if (actor.startsWith('io:')) continue;
-      const sum = (perActor[actor] ??= { handled: 0, batches: 0, dead: 0, dropped: 0, retries: 0, timeouts: 0, depth: 0 });
+      const sum = (perActor[actor] ??= {
+        handled: 0,
+        batches: 0,
+        dead: 0,
+        dropped: 0,
+        retries: 0,
+        timeouts: 0,
+        depth: 0,
+      });
       batches += stats.batches;
       sum.handled += stats.done;
       sum.batches += stats.batches;
@@ -75,7 +84,12 @@ export function summarise(parts: SummaryParts): Summary {
   }
   const finished = new Set(parts.finished.map(source => source.name));
   const running = parts.snapshots.flatMap(snapshot => snapshot.sources).filter(source => !finished.has(source.name));
-  const given = { given: parts.tells.given, done: parts.tells.done, dead: parts.tells.dead, dropped: parts.tells.dropped };
+  const given = {
+    given: parts.tells.given,
+    done: parts.tells.done,
+    dead: parts.tells.dead,
+    dropped: parts.tells.dropped,
+  };
   for (const source of [...parts.finished, ...running]) {
     given.given += source.given;
     given.done += source.done;

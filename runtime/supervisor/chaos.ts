@@ -2,8 +2,9 @@
  * A fault injector for a running topology: `--chaos kill-host=250ms,stall-host=2s,seed=7`. Kills or stalls a random host
  * again and again; the seed makes the choice of hosts repeatable.
  */
-import { KeymillError } from '../errors.ts';
+
 import type { Environment } from '../environment.ts';
+import { KeymillError } from '../errors.ts';
 import { seededRandom } from '../random.ts';
 import type { Supervisor } from './supervisor.ts';
 
@@ -23,13 +24,22 @@ export function parseChaos(text: string): ChaosOptions {
     if (name === 'kill-host' && ms >= 1) options.killHostMs = ms;
     else if (name === 'stall-host' && ms >= 1) options.stallHostMs = ms;
     else if (name === 'seed' && /^\d+$/.test(value)) options.seed = Number(value);
-    else throw new KeymillError('CONFIG_INVALID', `--chaos: expected kill-host=TIME, stall-host=TIME or seed=N with a time such as 250ms or 2s, found ${JSON.stringify(part)}`);
+    else
+      throw new KeymillError(
+        'CONFIG_INVALID',
+        `--chaos: expected kill-host=TIME, stall-host=TIME or seed=N with a time such as 250ms or 2s, found ${JSON.stringify(part)}`,
+      );
   }
   return options;
 }
 
 /** Starts the faults; the function returned ends them. */
-export function startChaos(supervisor: Supervisor, options: ChaosOptions, environment: Environment, stuckMs: number): () => void {
+export function startChaos(
+  supervisor: Supervisor,
+  options: ChaosOptions,
+  environment: Environment,
+  stuckMs: number,
+): () => void {
   const random = seededRandom(options.seed);
   let on = true;
   const hosts = supervisor.slots.filter(slot => slot?.kind === 'host');
@@ -42,7 +52,8 @@ export function startChaos(supervisor: Supervisor, options: ChaosOptions, enviro
     });
   };
   if (options.killHostMs !== undefined) every(options.killHostMs, () => supervisor.kill(pick(), 'chaos'));
-  if (options.stallHostMs !== undefined) every(options.stallHostMs, () => supervisor.stall(pick(), stuckMs * (0.1 + 1.4 * random())));
+  if (options.stallHostMs !== undefined)
+    every(options.stallHostMs, () => supervisor.stall(pick(), stuckMs * (0.1 + 1.4 * random())));
   return () => {
     on = false;
   };

@@ -3,8 +3,9 @@
  * old home bounce what is queued and end what runs, then name the new home; senders resend what was bounced, in order,
  * before anything new. A home that dies while it releases has released: nothing of it runs any more.
  */
-import { HELD, type Homes } from '../lanes/homes.ts';
+
 import type { Environment } from '../environment.ts';
+import { HELD, type Homes } from '../lanes/homes.ts';
 
 interface Move {
   from: number;
@@ -19,7 +20,12 @@ export class Moves {
   readonly #announce: () => void;
   readonly #moving = new Map<number, Move>();
 
-  constructor(homes: Homes, environment: Environment, release: (slot: number, partition: number) => void, announce: () => void) {
+  constructor(
+    homes: Homes,
+    environment: Environment,
+    release: (slot: number, partition: number) => void,
+    announce: () => void,
+  ) {
     this.#homes = homes;
     this.#environment = environment;
     this.#release = release;

@@ -50,7 +50,13 @@ export class PiscinaThreads implements Threads {
       const error = taskError as NodeJS.ErrnoException | undefined;
       died({
         asked: asked || this.#closing,
-        reason: asked ? 'killed' : error?.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'out of memory' : exitCode ? `exit ${exitCode}` : 'ended',
+        reason: asked
+          ? 'killed'
+          : error?.code === 'ERR_WORKER_OUT_OF_MEMORY'
+            ? 'out of memory'
+            : exitCode
+              ? `exit ${exitCode}`
+              : 'ended',
         ...(asked || error === undefined ? {} : { error }),
       });
     };
@@ -73,7 +79,8 @@ export class PiscinaThreads implements Threads {
         // Without its `booted` the worker cannot be watched: it never ran our code.
         if (!worker) {
           setImmediate(() => end(1));
-          if (!asked && !this.#closing) report({ type: 'failed', error: { name: 'Error', message: asError(error).message } });
+          if (!asked && !this.#closing)
+            report({ type: 'failed', error: { name: 'Error', message: asError(error).message } });
         }
       },
     );

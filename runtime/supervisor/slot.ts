@@ -1,6 +1,7 @@
 /** What the supervisor knows of one thread of the topology, through all its incarnations. */
-import { Ledger } from '../host/ledger.ts';
+
 import type { Suspect } from '../host/control.ts';
+import { Ledger } from '../host/ledger.ts';
 import { GAUGES, type ThreadHandle } from './threads.ts';
 
 /** starting: spawned · booted: lanes may be opened · up: ready · down: gone, a replacement is due · closed: gone for good. */

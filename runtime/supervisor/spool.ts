@@ -18,7 +18,16 @@ export async function writeSpool(dataDir: string, tells: readonly SpooledTell[])
   if (tells.length === 0) return;
   const log = await AppendLog.open(spoolPath(dataDir), () => undefined);
   try {
-    await log.append(tells.map(tell => JSON.stringify({ v: 1, actor: tell.actor, key: keyToJson(tell.key), packed: Buffer.from(packValue(tell.message)).toString('base64') })));
+    await log.append(
+      tells.map(tell =>
+        JSON.stringify({
+          v: 1,
+          actor: tell.actor,
+          key: keyToJson(tell.key),
+          packed: Buffer.from(packValue(tell.message)).toString('base64'),
+        }),
+      ),
+    );
   } finally {
     await log.close();
   }
@@ -29,7 +38,11 @@ export async function readSpool(dataDir: string): Promise<{ tells: SpooledTell[]
   const tells: SpooledTell[] = [];
   const log = await AppendLog.open(spoolPath(dataDir), line => {
     const stored = JSON.parse(line);
-    tells.push({ actor: stored.actor, key: keyFromJson(stored.key), message: unpackValue(Buffer.from(stored.packed, 'base64')) });
+    tells.push({
+      actor: stored.actor,
+      key: keyFromJson(stored.key),
+      message: unpackValue(Buffer.from(stored.packed, 'base64')),
+    });
   });
   await log.close();
   return { tells, forget: () => rm(spoolPath(dataDir), { force: true }) };

@@ -3,7 +3,7 @@
  * It runs in the main thread beside the main host (the sending half for tells and asks) and relays no message.
  */
 import type { Environment, Timer } from '../environment.ts';
-import { KeymillError, fromWire, toWire } from '../errors.ts';
+import { fromWire, KeymillError, toWire } from '../errors.ts';
 import type { Command, KeyAction, Report } from '../host/control.ts';
 import { Host } from '../host/host.ts';
 import { Ledger } from '../host/ledger.ts';
@@ -88,7 +88,13 @@ export class Supervisor {
         slot: 0,
         incarnation: 1,
         kind: 'main',
-        actors: plan.actors.map(actor => ({ name: actor.name, definition: actor.definition, options: actor.options, slot: actor.io ? this.firstIoSlot + actor.io.thread : null, io: actor.io?.spec ?? null })),
+        actors: plan.actors.map(actor => ({
+          name: actor.name,
+          definition: actor.definition,
+          options: actor.options,
+          slot: actor.io ? this.firstIoSlot + actor.io.thread : null,
+          io: actor.io?.spec ?? null,
+        })),
         options: plan.options,
         homes: this.homes.words,
         ledger: Ledger.create(1),
@@ -180,12 +186,19 @@ export class Supervisor {
     const now = this.#environment.clock.now();
     slot.handle = null;
     slot.downAt = now;
-    const stopping = this.phase === 'closing' || this.phase === 'closed' || slot.killReason === 'stopping' || slot.status === 'closed';
+    const stopping =
+      this.phase === 'closing' || this.phase === 'closed' || slot.killReason === 'stopping' || slot.status === 'closed';
     slot.status = stopping ? 'closed' : 'down';
-    for (const lane of [...this.#lanes]) if (lane.startsWith(`${slot.index}@`) || lane.includes(`>${slot.index}@`)) this.#lanes.delete(lane);
+    for (const lane of [...this.#lanes])
+      if (lane.startsWith(`${slot.index}@`) || lane.includes(`>${slot.index}@`)) this.#lanes.delete(lane);
     if (stopping) return this.#wake();
     const reason = slot.killReason ?? 'crash';
-    const cause = reason === 'crash' || reason === 'failed' ? 'crash' : reason === 'chaos' || reason === 'operator' ? 'killed' : reason;
+    const cause =
+      reason === 'crash' || reason === 'failed'
+        ? 'crash'
+        : reason === 'chaos' || reason === 'operator'
+          ? 'killed'
+          : reason;
     this.restarts[cause] = (this.restarts[cause] ?? 0) + 1;
     if (reason === 'crash') this.#environment.probe?.('host.crashed');
     if (reason === 'stuck') this.#environment.probe?.('host.stuck');
@@ -196,11 +209,28 @@ export class Supervisor {
     const planned = reason === 'chaos' || reason === 'operator';
     if (!planned) slot.deaths = [...slot.deaths.filter(at => at > now - restart.withinMs), now];
     this.#events.log[planned ? 'info' : 'error'](
-      { slot: slot.index, kind: slot.kind, incarnation: slot.incarnation, reason: slot.killReason ?? death.reason, suspects: slot.suspects.length, ...(death.error === undefined ? {} : { err: toWire(death.error) }) },
+      {
+        slot: slot.index,
+        kind: slot.kind,
+        incarnation: slot.incarnation,
+        reason: slot.killReason ?? death.reason,
+        suspects: slot.suspects.length,
+        ...(death.error === undefined ? {} : { err: toWire(death.error) }),
+      },
       `${slot.kind} ${slot.index} died (${slot.killReason ?? death.reason})`,
     );
-    if (slot.deaths.length > restart.max) return this.fail(new KeymillError('HOST_LOST', `${slot.kind} ${slot.index} died ${slot.deaths.length} times within ${restart.withinMs} ms`, { cause: death.error }));
-    const delay = planned ? 0 : Math.min(restart.maxDelayMs, restart.delayMs * 2 ** Math.min(20, slot.deaths.length - 1)) * (1 - 0.5 * this.#environment.random());
+    if (slot.deaths.length > restart.max)
+      return this.fail(
+        new KeymillError(
+          'HOST_LOST',
+          `${slot.kind} ${slot.index} died ${slot.deaths.length} times within ${restart.withinMs} ms`,
+          { cause: death.error },
+        ),
+      );
+    const delay = planned
+      ? 0
+      : Math.min(restart.maxDelayMs, restart.delayMs * 2 ** Math.min(20, slot.deaths.length - 1)) *
+        (1 - 0.5 * this.#environment.random());
     this.#environment.clock.after(delay, () => {
       if (slot.status === 'down' && this.phase !== 'closing' && this.phase !== 'closed') this.#spawn(slot);
     });
@@ -213,7 +243,8 @@ export class Supervisor {
       this.#environment.probe?.('host.replaced');
       this.#broadcast({ type: 'peer-up', slot: slot.index, incarnation: slot.incarnation }, slot);
     }
-    for (const other of this.slots) if (other?.paused) this.#tell(slot, { type: 'peer-paused', slot: other.index, paused: true });
+    for (const other of this.slots)
+      if (other?.paused) this.#tell(slot, { type: 'peer-paused', slot: other.index, paused: true });
     for (const wanted of [...this.#wantedLanes]) {
       const [from, to] = wanted.split('>').map(Number) as [number, number];
       this.#connect(from, to);
@@ -225,7 +256,10 @@ export class Supervisor {
     if (slot.incarnation > 1) {
       const ms = this.#environment.clock.now() - slot.downAt;
       this.recoveries.push({ slot: slot.index, reason: 'replaced', ms });
-      this.#events.log.info({ slot: slot.index, incarnation: slot.incarnation, recoveryMs: Math.round(ms) }, `${slot.kind} ${slot.index} is back after ${Math.round(ms)} ms`);
+      this.#events.log.info(
+        { slot: slot.index, incarnation: slot.incarnation, recoveryMs: Math.round(ms) },
+        `${slot.kind} ${slot.index} is back after ${Math.round(ms)} ms`,
+      );
     }
     if (this.phase === 'starting') {
       if (this.slots.every(one => !one || one.status === 'up')) this.#started();
@@ -289,7 +323,11 @@ export class Supervisor {
         this.stoppedActors.set(report.actor, report.error.message);
         return;
       case 'escalate':
-        return this.fail(new KeymillError('HOST_LOST', `actor ${report.actor} escalated: ${report.error.message}`, { cause: fromWire(report.error) }));
+        return this.fail(
+          new KeymillError('HOST_LOST', `actor ${report.actor} escalated: ${report.error.message}`, {
+            cause: fromWire(report.error),
+          }),
+        );
       case 'recycle':
         return this.kill(slot!.index, report.reason, report.ledger);
       case 'heap':
@@ -341,7 +379,13 @@ export class Supervisor {
     const [out, into] = this.#threads.channel();
     this.#tell(receiver, { type: 'lane-in', slot: from, incarnation: sender?.incarnation ?? 1, port: into });
     if (sender) this.#tell(sender, { type: 'lane-out', slot: to, incarnation: receiver.incarnation, port: out });
-    else this.main.command({ type: 'lane-out', slot: to, incarnation: receiver.incarnation, port: this.#threads.local(out) });
+    else
+      this.main.command({
+        type: 'lane-out',
+        slot: to,
+        incarnation: receiver.incarnation,
+        port: this.#threads.local(out),
+      });
   }
 
   // ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -358,7 +402,8 @@ export class Supervisor {
         if (beat !== slot.beat) {
           slot.beat = beat;
           slot.beatAt = now;
-        } else if (now - slot.beatAt > (slot.isReachable ? stuckMs : Math.max(stuckMs, START_TIMEOUT_MS))) this.kill(slot.index, 'stuck');
+        } else if (now - slot.beatAt > (slot.isReachable ? stuckMs : Math.max(stuckMs, START_TIMEOUT_MS)))
+          this.kill(slot.index, 'stuck');
       }
       this.#watch();
     });
@@ -373,10 +418,19 @@ export class Supervisor {
       slot.paused = high;
       slot.heapHighSince = high ? now : 0;
       this.#broadcast({ type: 'peer-paused', slot: slot.index, paused: high }, slot);
-      this.#events.log[high ? 'warn' : 'info']({ slot: slot.index, used, limit }, high ? 'heap above the watermark: no more input' : 'heap below the watermark again');
+      this.#events.log[high ? 'warn' : 'info'](
+        { slot: slot.index, used, limit },
+        high ? 'heap above the watermark: no more input' : 'heap below the watermark again',
+      );
     }
     if (!high || now - slot.heapHighSince < recycleAfterMs) return;
-    if (++slot.heapRecycles > 1) return this.fail(new KeymillError('HOST_LOST', `${slot.kind} ${slot.index} filled its heap again after it was recycled (${Math.round(used / 2 ** 20)} of ${Math.round(limit / 2 ** 20)} MiB)`));
+    if (++slot.heapRecycles > 1)
+      return this.fail(
+        new KeymillError(
+          'HOST_LOST',
+          `${slot.kind} ${slot.index} filled its heap again after it was recycled (${Math.round(used / 2 ** 20)} of ${Math.round(limit / 2 ** 20)} MiB)`,
+        ),
+      );
     this.kill(slot.index, 'heap');
   }
 
@@ -401,7 +455,12 @@ export class Supervisor {
   /** While draining, a replaced I/O thread gives nothing again: what it had given and not settled is its source's again. */
   #resignSources(slot: Slot): void {
     for (const source of this.#config.plan.sources)
-      if (this.firstIoSlot + source.thread === slot.index && this.#sources.get(source.name) === null) this.fail(new KeymillError('DRAIN_ABANDONED', `the thread of source ${source.name} died while draining`, { place: { source: source.name } }));
+      if (this.firstIoSlot + source.thread === slot.index && this.#sources.get(source.name) === null)
+        this.fail(
+          new KeymillError('DRAIN_ABANDONED', `the thread of source ${source.name} died while draining`, {
+            place: { source: source.name },
+          }),
+        );
   }
 
   #edge(from: string, to: string): void {
@@ -418,14 +477,19 @@ export class Supervisor {
       const concerned = this.#reaches(source.to, io);
       if (!concerned) continue;
       const slot = this.slots[this.firstIoSlot + source.thread]!;
-      this.#tell(slot, { type: 'pause-source', source: source.name, reason: open || held ? `breaker of ${(open ? io : held)!} is open` : undefined });
+      this.#tell(slot, {
+        type: 'pause-source',
+        source: source.name,
+        reason: open || held ? `breaker of ${(open ? io : held)!} is open` : undefined,
+      });
     }
   }
 
   /** The breakers of a dead I/O thread are closed when its replacement opens, and say so to nobody. */
   #forgetBreakers(slot: Slot): void {
     for (const { name, io } of this.#config.plan.actors)
-      if (io && this.firstIoSlot + io.thread === slot.index && this.#openBreakers.delete(name)) this.#pauseSources(name, false);
+      if (io && this.firstIoSlot + io.thread === slot.index && this.#openBreakers.delete(name))
+        this.#pauseSources(name, false);
   }
 
   #reaches(actors: readonly string[], io: string): boolean {
@@ -459,9 +523,14 @@ export class Supervisor {
     for (const kind of ['host', 'io'] as const) {
       if (kind === 'io') this.phase = 'closing';
       // A thread that is being replaced has no state worth a hook, and one that comes only now is not waited for.
-      const told = this.slots.filter(slot => slot?.kind === kind && slot.isReachable).map(slot => ({ slot, incarnation: slot.incarnation }));
+      const told = this.slots
+        .filter(slot => slot?.kind === kind && slot.isReachable)
+        .map(slot => ({ slot, incarnation: slot.incarnation }));
       for (const { slot } of told) this.#tell(slot, { type: 'close' });
-      await this.#until(() => told.every(({ slot, incarnation }) => !slot.isReachable || slot.incarnation !== incarnation), ms);
+      await this.#until(
+        () => told.every(({ slot, incarnation }) => !slot.isReachable || slot.incarnation !== incarnation),
+        ms,
+      );
     }
     this.phase = 'closed';
     this.#watching?.cancel();
@@ -501,7 +570,9 @@ export class Supervisor {
 
   /** Snapshots of all threads that answer within a second, the main thread's included. */
   async snapshots(): Promise<ThreadSnapshot[]> {
-    const asked = this.slots.filter(slot => slot?.isReachable).map(slot => this.#question<ThreadSnapshot>(slot, ticket => ({ type: 'snapshot', ticket }), 1000));
+    const asked = this.slots
+      .filter(slot => slot?.isReachable)
+      .map(slot => this.#question<ThreadSnapshot>(slot, ticket => ({ type: 'snapshot', ticket }), 1000));
     const answers = await Promise.all(asked);
     return answers.filter(answer => answer !== undefined);
   }

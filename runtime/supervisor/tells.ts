@@ -1,8 +1,8 @@
 /** Tells and asks from the main thread: the host service's way in (E8, E14, rule 20). */
 import type { Environment } from '../environment.ts';
 import { KeymillError } from '../errors.ts';
-import type { Host } from '../host/host.ts';
 import { checkKey } from '../host/context.ts';
+import type { Host } from '../host/host.ts';
 import { DROPPABLE, type Envelope, NO_EXTRAS } from '../lanes/envelope.ts';
 import { hashKey } from '../lanes/key-hash.ts';
 import { DEAD, DONE, type Outcome, type Owner } from '../lanes/port.ts';
@@ -79,8 +79,10 @@ export class Tells implements Owner {
   /** Rejects what still waits for room or to be settled, at the end of the runtime. */
   close(): void {
     this.open = false;
-    for (const refuse of [...this.#waiting]) refuse(new KeymillError('RUNTIME_STOPPED', 'the runtime stopped before there was room for the message'));
-    for (const { reject, actor } of this.#settling.values()) reject(new KeymillError('RUNTIME_STOPPED', `the runtime stopped before the message for ${actor} was settled`));
+    for (const refuse of [...this.#waiting])
+      refuse(new KeymillError('RUNTIME_STOPPED', 'the runtime stopped before there was room for the message'));
+    for (const { reject, actor } of this.#settling.values())
+      reject(new KeymillError('RUNTIME_STOPPED', `the runtime stopped before the message for ${actor} was settled`));
     this.#settling.clear();
   }
 
@@ -93,14 +95,21 @@ export class Tells implements Owner {
     if (!waiting) return;
     this.#settling.delete(token);
     if (outcome === DONE) waiting.resolve();
-    else waiting.reject(outcome === DEAD ? new KeymillError('ASK_REJECTED', `the message for ${waiting.actor} is dead; see its dead letter`) : new KeymillError('MAILBOX_FULL', `dropped by ${waiting.actor} for want of room`));
+    else
+      waiting.reject(
+        outcome === DEAD
+          ? new KeymillError('ASK_REJECTED', `the message for ${waiting.actor} is dead; see its dead letter`)
+          : new KeymillError('MAILBOX_FULL', `dropped by ${waiting.actor} for want of room`),
+      );
   }
 
   async #tell(to: ActorRef<never>, message: unknown, options: TellOptions): Promise<void> {
     const envelope = this.#envelope(to, message, options, false);
     let settled: Promise<void> | undefined;
     if (options.until === 'settled') {
-      settled = new Promise((resolve, reject) => this.#settling.set(envelope.position, { resolve, reject, actor: this.#nameOf(envelope) }));
+      settled = new Promise((resolve, reject) =>
+        this.#settling.set(envelope.position, { resolve, reject, actor: this.#nameOf(envelope) }),
+      );
       settled.catch(() => undefined);
     }
     try {
@@ -117,7 +126,13 @@ export class Tells implements Owner {
   #accept(envelope: Envelope, owner: Owner, token: number, options: TellOptions): Promise<void> | undefined {
     let accept!: () => void;
     let refuse!: (error: unknown) => void;
-    const sent = this.#host.sender.send(envelope, owner, token, () => accept(), error => refuse(error));
+    const sent = this.#host.sender.send(
+      envelope,
+      owner,
+      token,
+      () => accept(),
+      error => refuse(error),
+    );
     if (sent === true) return undefined;
     return new Promise<void>((resolve, reject) => {
       const waitMs = options.waitMs ?? this.#host.plan.actors[envelope.actor]!.options.mailbox.waitMs;
@@ -127,7 +142,13 @@ export class Tells implements Owner {
         reject(error);
       };
       const aborted = (): void => stop(options.signal!.reason);
-      const timer = this.#environment.clock.after(waitMs, () => stop(new KeymillError('MAILBOX_FULL', `no room for a message to ${this.#nameOf(envelope)} within ${waitMs} ms`, { place: { actor: this.#nameOf(envelope) } })));
+      const timer = this.#environment.clock.after(waitMs, () =>
+        stop(
+          new KeymillError('MAILBOX_FULL', `no room for a message to ${this.#nameOf(envelope)} within ${waitMs} ms`, {
+            place: { actor: this.#nameOf(envelope) },
+          }),
+        ),
+      );
       const done = (): void => {
         timer.cancel();
         this.#waiting.delete(stop);
@@ -148,15 +169,37 @@ export class Tells implements Owner {
     return this.#host.plan.actors[envelope.actor]!.name;
   }
 
-  #envelope(to: ActorRef<never>, message: unknown, options: { deadlineMs?: number; priority?: number }, ask: boolean): Envelope {
+  #envelope(
+    to: ActorRef<never>,
+    message: unknown,
+    options: { deadlineMs?: number; priority?: number },
+    ask: boolean,
+  ): Envelope {
     if (!this.open) throw new KeymillError('RUNTIME_STOPPED', 'the runtime takes no messages now');
     const actor = this.#host.directory.indexOf(to);
     const { definition, name } = this.#host.plan.actors[actor]!;
     const key = checkKey(definition.key(message), name);
     const extras =
       ask || options.deadlineMs !== undefined || options.priority !== undefined
-        ? { ...NO_EXTRAS, ask, chain: ask ? [] : null, priority: options.priority ?? -1, deadline: options.deadlineMs === undefined ? 0 : this.#environment.clock.wall() + options.deadlineMs }
+        ? {
+            ...NO_EXTRAS,
+            ask,
+            chain: ask ? [] : null,
+            priority: options.priority ?? -1,
+            deadline: options.deadlineMs === undefined ? 0 : this.#environment.clock.wall() + options.deadlineMs,
+          }
         : null;
-    return { actor, key, hash: hashKey(key), body: message, source: ask ? 'ask' : 'tell', epoch: this.#epoch, position: this.#position++, path: '', flags: DROPPABLE, extras };
+    return {
+      actor,
+      key,
+      hash: hashKey(key),
+      body: message,
+      source: ask ? 'ask' : 'tell',
+      epoch: this.#epoch,
+      position: this.#position++,
+      path: '',
+      flags: DROPPABLE,
+      extras,
+    };
   }
 }

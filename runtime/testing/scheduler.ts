@@ -109,7 +109,8 @@ export class Scheduler {
 
   #readyLines(): Line[] {
     const ready: Line[] = [];
-    for (const line of this.#lines) if (line.queue.length > 0 && line.node.alive && line.node.stalledUntil <= this.now) ready.push(line);
+    for (const line of this.#lines)
+      if (line.queue.length > 0 && line.node.alive && line.node.stalledUntil <= this.now) ready.push(line);
     return ready;
   }
 
@@ -141,7 +142,12 @@ export class Scheduler {
       }
     }
     for (const line of this.#lines)
-      if (line.queue.length > 0 && line.node.alive && line.node.stalledUntil > this.now && line.node.stalledUntil < bestAt) {
+      if (
+        line.queue.length > 0 &&
+        line.node.alive &&
+        line.node.stalledUntil > this.now &&
+        line.node.stalledUntil < bestAt
+      ) {
         this.now = line.node.stalledUntil;
         return true;
       }

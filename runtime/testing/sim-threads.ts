@@ -177,4 +177,11 @@ export class SimThreads implements Threads {
   }
 }
 
-const NOTHING_MEASURED = { heapUsed: 0, heapLimit: 0, loopUtilization: 0, cpuSeconds: 0, gcScavenges: 0, gcMarkSweeps: 0 };
+const NOTHING_MEASURED = {
+  heapUsed: 0,
+  heapLimit: 0,
+  loopUtilization: 0,
+  cpuSeconds: 0,
+  gcScavenges: 0,
+  gcMarkSweeps: 0,
+};

@@ -11,18 +11,25 @@
  * await simulation.settle();
  * ```
  */
-import type { Environment, Transition } from '../environment.ts';
-import { KeymillError } from '../errors.ts';
+
 import type { DeadLetter } from '../delivery/dead-letter.ts';
 import { ParkFences } from '../delivery/park.ts';
+import type { Environment, Transition } from '../environment.ts';
+import { KeymillError } from '../errors.ts';
 import type { Claim, Parked } from '../host/parking.ts';
 import type { IoSpec } from '../io/contract.ts';
-import type { BatchContext, Key, Log, SourceHalf } from '../topology/define.ts';
-import type { Actor } from '../topology/define.ts';
-import { type ActorOptionsInput, actorSchema, type RuntimeOptionsInput, runtimeSchema, type SourceOptionsInput, sourceSchema } from '../topology/options.ts';
-import { DEAD_LETTERS, PARK, type Plan, type PlannedActor } from '../topology/plan.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { type AskOptions, type TellOptions, Tells } from '../supervisor/tells.ts';
+import type { Actor, BatchContext, Key, Log, SourceHalf } from '../topology/define.ts';
+import {
+  type ActorOptionsInput,
+  actorSchema,
+  type RuntimeOptionsInput,
+  runtimeSchema,
+  type SourceOptionsInput,
+  sourceSchema,
+} from '../topology/options.ts';
+import { DEAD_LETTERS, PARK, type Plan, type PlannedActor } from '../topology/plan.ts';
 import { type Node, Scheduler } from './scheduler.ts';
 import { SimThreads } from './sim-threads.ts';
 
@@ -72,10 +79,20 @@ export class Simulation {
     const hosts = given.hosts ?? 2;
     const plan = this.#plan(given);
     this.threads = new SimThreads(this.scheduler, plan, node);
-    const write = (level: string) => (fields: Record<string, unknown>, text: string) => given.log?.(level, fields, text);
+    const write = (level: string) => (fields: Record<string, unknown>, text: string) =>
+      given.log?.(level, fields, text);
     const log: Log = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
     this.supervisor = new Supervisor(
-      { plan, module: 'simulated', overrides: {}, cores: hosts, hosts, dataDir: '', positions: new Float64Array(Math.max(1, plan.sources.length)), logLevel: 'info' },
+      {
+        plan,
+        module: 'simulated',
+        overrides: {},
+        cores: hosts,
+        hosts,
+        dataDir: '',
+        positions: new Float64Array(Math.max(1, plan.sources.length)),
+        logLevel: 'info',
+      },
       this.environment,
       this.threads,
       {
@@ -117,8 +134,14 @@ export class Simulation {
   async until(holds: () => boolean, what = 'the awaited state'): Promise<void> {
     const limit = this.scheduler.steps + MAX_STEPS;
     while (!holds()) {
-      if (!(await this.step())) throw new Error(`seed ${this.seed}: nothing is left to happen, and ${what} was not reached (step ${this.scheduler.steps}, ${this.scheduler.now} ms)`);
-      if (this.scheduler.steps > limit) throw new Error(`seed ${this.seed}: ${what} was not reached in ${MAX_STEPS} steps (${Math.round(this.scheduler.now)} ms)`);
+      if (!(await this.step()))
+        throw new Error(
+          `seed ${this.seed}: nothing is left to happen, and ${what} was not reached (step ${this.scheduler.steps}, ${this.scheduler.now} ms)`,
+        );
+      if (this.scheduler.steps > limit)
+        throw new Error(
+          `seed ${this.seed}: ${what} was not reached in ${MAX_STEPS} steps (${Math.round(this.scheduler.now)} ms)`,
+        );
     }
   }
 
@@ -219,13 +242,25 @@ export class Simulation {
     const actors: PlannedActor[] = Object.entries(given.actors).map(([name, entry]) => {
       const actor = 'kind' in entry ? entry : entry.use;
       const own = 'kind' in entry ? {} : (entry.options ?? {});
-      return { name, definition: actor.definition, options: actorSchema.parse({ ...actor.definition.options, ...own }), io: null };
+      return {
+        name,
+        definition: actor.definition,
+        options: actorSchema.parse({ ...actor.definition.options, ...own }),
+        io: null,
+      };
     });
-    const stores: [string, IoSpec][] = [...Object.entries(given.io ?? {}).map(([name, spec]) => [`io:${name}`, spec] as [string, IoSpec]), [DEAD_LETTERS, this.#deadLetterSpec()], [PARK, this.#parkSpec()]];
+    const stores: [string, IoSpec][] = [
+      ...Object.entries(given.io ?? {}).map(([name, spec]) => [`io:${name}`, spec] as [string, IoSpec]),
+      [DEAD_LETTERS, this.#deadLetterSpec()],
+      [PARK, this.#parkSpec()],
+    ];
     for (const [name, spec] of stores)
       actors.push({
         name,
-        definition: { key: ask => spec.key(ask), handleBatch: (_asks: readonly unknown[], _ctx: BatchContext) => undefined },
+        definition: {
+          key: ask => spec.key(ask),
+          handleBatch: (_asks: readonly unknown[], _ctx: BatchContext) => undefined,
+        },
         options: actorSchema.parse({ batch: { flushMs: 0 }, timeoutMs: 0, retry: { attempts: 1 } }),
         io: { spec, thread: 0 },
       });
@@ -257,11 +292,30 @@ export class Simulation {
 
   #parkSpec(): IoSpec {
     const base = memorySpec('park', ask => {
-      const op = ask as { op: string; messages: Parked[]; claim: Claim; claims: Claim[]; actor: string; key: Key; seq: number; after: number; count: number };
+      const op = ask as {
+        op: string;
+        messages: Parked[];
+        claim: Claim;
+        claims: Claim[];
+        actor: string;
+        key: Key;
+        seq: number;
+        after: number;
+        count: number;
+      };
       if (op.op === 'keys') this.#fences.claim(op.claims);
-      if (op.op === 'keys') return { value: [...this.#parked.values()].map(({ actor, key, hash, messages }) => ({ actor, key, hash, count: messages.size })) };
+      if (op.op === 'keys')
+        return {
+          value: [...this.#parked.values()].map(({ actor, key, hash, messages }) => ({
+            actor,
+            key,
+            hash,
+            count: messages.size,
+          })),
+        };
       if (this.storeBroken) return { error: new KeymillError('IO_FAILED', 'the simulated store is broken') };
-      if (op.op === 'append' && !this.#fences.admits(op.claim)) return { error: new KeymillError('IO_FAILED', 'fenced') };
+      if (op.op === 'append' && !this.#fences.admits(op.claim))
+        return { error: new KeymillError('IO_FAILED', 'fenced') };
       if (op.op === 'append') return { value: op.messages.map(message => this.#park(message)) };
       const name = `${op.actor}/${String(op.key)}`;
       const entry = this.#parked.get(name);
@@ -290,7 +344,9 @@ export class Simulation {
     const name = `${actor}/${String(key)}`;
     const entry = this.#parked.get(name) ?? { actor, key, hash, messages: new Map<number, Parked>() };
     this.#parked.set(name, entry);
-    for (const [seq, other] of entry.messages) if (other.source === source && other.epoch === epoch && other.position === position && other.path === path) return -seq;
+    for (const [seq, other] of entry.messages)
+      if (other.source === source && other.epoch === epoch && other.position === position && other.path === path)
+        return -seq;
     entry.messages.set(this.#parkSeq, message);
     return this.#parkSeq++;
   }

@@ -3,7 +3,7 @@
  * and brand; nothing starts. Every thread of the runtime loads the topology module itself, so definitions may hold
  * functions though functions cannot cross threads.
  */
-import { type ErrorClass, KeymillError, describe } from '../errors.ts';
+import { describe, type ErrorClass, KeymillError } from '../errors.ts';
 import type { IoSpec } from '../io/contract.ts';
 import type { ActorOptionsInput, RuntimeOptionsInput, SourceOptionsInput } from './options.ts';
 
@@ -109,16 +109,37 @@ export interface Actor<M = unknown, R = unknown, S = unknown> {
 /** An actor by its name in the topology, or by its definition (which types the message). */
 export type ActorRef<M = unknown, R = unknown> = string | Actor<M, R, never> | Actor<M, R, unknown>;
 
-const ACTOR_KEYS = new Set(['key', 'handle', 'handleBatch', 'state', 'init', 'close', 'onPassivate', 'onTimer', 'classify', 'options']);
+const ACTOR_KEYS = new Set([
+  'key',
+  'handle',
+  'handleBatch',
+  'state',
+  'init',
+  'close',
+  'onPassivate',
+  'onTimer',
+  'classify',
+  'options',
+]);
 
 /** Defines an actor: a key function and one of `handle` and `handleBatch`; all else has defaults. */
 export function defineActor<M, R = void, S = undefined>(definition: ActorDefinition<M, R, S>): Actor<M, R, S> {
   const where = { at: 'defineActor' };
   for (const name of Object.keys(definition))
-    if (!ACTOR_KEYS.has(name)) throw new KeymillError('CONFIG_INVALID', `an actor has no \`${name}\`; it may have ${[...ACTOR_KEYS].join(', ')}`, { place: where });
-  if (typeof definition.key !== 'function') throw new KeymillError('CONFIG_INVALID', `an actor needs a key function, found ${describe(definition.key)}`, { place: where });
+    if (!ACTOR_KEYS.has(name))
+      throw new KeymillError(
+        'CONFIG_INVALID',
+        `an actor has no \`${name}\`; it may have ${[...ACTOR_KEYS].join(', ')}`,
+        { place: where },
+      );
+  if (typeof definition.key !== 'function')
+    throw new KeymillError('CONFIG_INVALID', `an actor needs a key function, found ${describe(definition.key)}`, {
+      place: where,
+    });
   if ((typeof definition.handle === 'function') === (typeof definition.handleBatch === 'function'))
-    throw new KeymillError('CONFIG_INVALID', 'an actor needs exactly one of `handle` and `handleBatch`', { place: where });
+    throw new KeymillError('CONFIG_INVALID', 'an actor needs exactly one of `handle` and `handleBatch`', {
+      place: where,
+    });
   return { kind: 'actor', definition };
 }
 
@@ -180,7 +201,9 @@ export interface Source<T = unknown> {
 
 export function defineSource<T>(definition: SourceDefinition<T>): Source<T> {
   if ((typeof definition.read === 'function') === (typeof definition.poll === 'function'))
-    throw new KeymillError('CONFIG_INVALID', 'a source needs exactly one of `read` and `poll`', { place: { at: 'defineSource' } });
+    throw new KeymillError('CONFIG_INVALID', 'a source needs exactly one of `read` and `poll`', {
+      place: { at: 'defineSource' },
+    });
   return { kind: 'source', definition };
 }
 
@@ -196,10 +219,14 @@ export type SourceEntry = {
   /** The actor or actors that get each message; it is acked when all of them settled it. */
   to: string | readonly string[];
   map?: Use<RecordMap> | undefined;
-} & ({ use: Use<Source<never>> | Use<Source>; from?: never } | { from: string; read?: Record<string, unknown>; use?: never }) &
+} & (
+  | { use: Use<Source<never>> | Use<Source>; from?: never }
+  | { from: string; read?: Record<string, unknown>; use?: never }
+) &
   SourceOptionsInput;
 
-export interface TopologyDefinition<A extends Record<string, ActorEntry> = Record<string, ActorEntry>> extends RuntimeOptionsInput {
+export interface TopologyDefinition<A extends Record<string, ActorEntry> = Record<string, ActorEntry>>
+  extends RuntimeOptionsInput {
   /** `import.meta.url` of the module that exports this topology as default: every thread loads it from there. */
   module?: string;
   name: string;
@@ -221,7 +248,15 @@ export function defineTopology<A extends Record<string, ActorEntry>>(definition:
 /** The message type and reply type of an entry of a topology. */
 export type MessageOf<E> = ActorOf<E> extends Actor<infer M, infer _R, infer _S> ? M : never;
 export type ReplyOf<E> = ActorOf<E> extends Actor<infer _M, infer R, infer _S> ? R : never;
-type ActorOf<E> = E extends { kind: 'actor' } ? E : E extends { use: infer U } ? (U extends () => Promise<{ default: infer D }> ? D : U extends { kind: 'actor' } ? U : Actor) : Actor;
+type ActorOf<E> = E extends { kind: 'actor' }
+  ? E
+  : E extends { use: infer U }
+    ? U extends () => Promise<{ default: infer D }>
+      ? D
+      : U extends { kind: 'actor' }
+        ? U
+        : Actor
+    : Actor;
 
 /** Structured logging; fields first, text last, as in pino. */
 export interface Log {

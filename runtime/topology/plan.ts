@@ -3,13 +3,32 @@
  * itself, so the plan must follow from the module, the overrides and nothing else.
  */
 import { pathToFileURL } from 'node:url';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { deadLetters } from '../delivery/dead-letters.ts';
 import { park } from '../delivery/park.ts';
 import { asError, describe, KeymillError } from '../errors.ts';
 import type { IoSpec } from '../io/contract.ts';
-import type { Actor, ActorEntry, AnyDefinition, RecordMap, Source, SourceEntry, SourceHalf, Topology, TopologyDefinition, Use } from './define.ts';
-import { type ActorOptions, actorSchema, PRESETS, type RuntimeOptions, runtimeSchema, type SourceOptions, sourceSchema } from './options.ts';
+import type {
+  Actor,
+  ActorEntry,
+  AnyDefinition,
+  RecordMap,
+  Source,
+  SourceEntry,
+  SourceHalf,
+  Topology,
+  TopologyDefinition,
+  Use,
+} from './define.ts';
+import {
+  type ActorOptions,
+  actorSchema,
+  PRESETS,
+  type RuntimeOptions,
+  runtimeSchema,
+  type SourceOptions,
+  sourceSchema,
+} from './options.ts';
 
 export interface PlannedActor {
   readonly name: string;
@@ -25,7 +44,10 @@ export interface PlannedSource {
   readonly options: SourceOptions;
   readonly map: RecordMap | null;
   /** Its I/O actor and what `read` says, a source of the user's own, or (in a simulation) a source half as it is. */
-  readonly from: { readonly io: string; readonly read: Record<string, unknown> } | { readonly source: Source } | { readonly half: () => SourceHalf };
+  readonly from:
+    | { readonly io: string; readonly read: Record<string, unknown> }
+    | { readonly source: Source }
+    | { readonly half: () => SourceHalf };
   readonly thread: number;
 }
 
@@ -61,10 +83,18 @@ export async function loadTopology(module: string): Promise<Topology> {
     loaded = await import(url);
   } catch (cause) {
     if (isKeymill(cause)) throw cause;
-    throw new KeymillError('TOPOLOGY_MISSING', `${module}: ${asError(cause).message}`, { cause, place: { at: module } });
+    throw new KeymillError('TOPOLOGY_MISSING', `${module}: ${asError(cause).message}`, {
+      cause,
+      place: { at: module },
+    });
   }
   const topology = loaded.default as Topology | undefined;
-  if (topology?.kind !== 'topology') throw new KeymillError('TOPOLOGY_MISSING', `the default export of ${module} is ${describe(topology)}, not made by defineTopology`, { place: { at: module } });
+  if (topology?.kind !== 'topology')
+    throw new KeymillError(
+      'TOPOLOGY_MISSING',
+      `the default export of ${module} is ${describe(topology)}, not made by defineTopology`,
+      { place: { at: module } },
+    );
   return topology;
 }
 
@@ -77,18 +107,27 @@ export async function makePlan(topology: Topology, overrides: Overrides, cores: 
   const faults: string[] = [];
   const definition = withOverrides(topology.definition, overrides, faults);
   const { module: _module, name, actors, sources = {}, io = {}, ...rest } = definition;
-  if (typeof name !== 'string' || !/^[\w.-]{1,64}$/.test(name)) faults.push(`name: expected 1 to 64 letters, digits, ".", "_" or "-", found ${describe(name)}`);
+  if (typeof name !== 'string' || !/^[\w.-]{1,64}$/.test(name))
+    faults.push(`name: expected 1 to 64 letters, digits, ".", "_" or "-", found ${describe(name)}`);
   const options = check(runtimeSchema, rest, '', faults);
   if (Object.keys(actors ?? {}).length === 0) faults.push('actors: expected at least one');
 
   const planned: PlannedActor[] = [];
   for (const [actor, entry] of Object.entries(actors ?? {})) {
-    const { use, ...own } = 'kind' in entry && entry.kind === 'actor' ? { use: entry as Actor } : (entry as Exclude<ActorEntry, Actor>);
+    const { use, ...own } =
+      'kind' in entry && entry.kind === 'actor' ? { use: entry as Actor } : (entry as Exclude<ActorEntry, Actor>);
     const resolved = await resolve<Actor>(use, 'actor', `actors.${actor}`);
-    planned.push({ name: actor, definition: resolved.definition, options: actorOptions(resolved.definition.options, own, `actors.${actor}`, faults), io: null });
+    planned.push({
+      name: actor,
+      definition: resolved.definition,
+      options: actorOptions(resolved.definition.options, own, `actors.${actor}`, faults),
+      io: null,
+    });
   }
   const specs: [string, IoSpec][] = [...Object.entries(io), ['dead-letters', deadLetters()], ['park', park()]];
-  const kinds = [...new Set(specs.map(([, spec]) => spec?.kind).filter(kind => kind !== 'dead-letters' && kind !== 'park'))];
+  const kinds = [
+    ...new Set(specs.map(([, spec]) => spec?.kind).filter(kind => kind !== 'dead-letters' && kind !== 'park')),
+  ];
   const perKind = options?.ioThreads === 'perKind' || (options?.ioThreads === 'auto' && cores > 2);
   for (const [ioName, spec] of specs) {
     if (typeof spec?.open !== 'function') {
@@ -96,7 +135,12 @@ export async function makePlan(topology: Topology, overrides: Overrides, cores: 
       continue;
     }
     for (const fault of spec.check(spec.options)) faults.push(`io.${ioName}.${fault.path}: ${fault.message}`);
-    planned.push({ name: `io:${ioName}`, definition: ioDefinition(spec), options: ioOptions(), io: { spec, thread: perKind ? Math.max(0, kinds.indexOf(spec.kind)) : 0 } });
+    planned.push({
+      name: `io:${ioName}`,
+      definition: ioDefinition(spec),
+      options: ioOptions(),
+      io: { spec, thread: perKind ? Math.max(0, kinds.indexOf(spec.kind)) : 0 },
+    });
   }
   const plannedSources: PlannedSource[] = [];
   for (const [source, entry] of Object.entries(sources)) {
@@ -104,22 +148,48 @@ export async function makePlan(topology: Topology, overrides: Overrides, cores: 
     if (one) plannedSources.push(one);
   }
   for (const actor of planned)
-    for (const [list, prefix] of [[actor.options.sends, ''], [actor.options.uses, 'io:']] as const)
-      for (const target of list ?? []) if (!planned.some(one => one.name === prefix + target)) faults.push(`actors.${actor.name}.${prefix ? 'uses' : 'sends'}: there is no ${describe(target)}`);
+    for (const [list, prefix] of [
+      [actor.options.sends, ''],
+      [actor.options.uses, 'io:'],
+    ] as const)
+      for (const target of list ?? [])
+        if (!planned.some(one => one.name === prefix + target))
+          faults.push(`actors.${actor.name}.${prefix ? 'uses' : 'sends'}: there is no ${describe(target)}`);
   for (const { name: actor, options: own } of planned)
-    if (own.batch.across === 'keys' && own.onKeyFull === 'park') faults.push(`actors.${actor}.onKeyFull: park needs a mailbox for each key, and batch.across: 'keys' has one for all`);
+    if (own.batch.across === 'keys' && own.onKeyFull === 'park')
+      faults.push(
+        `actors.${actor}.onKeyFull: park needs a mailbox for each key, and batch.across: 'keys' has one for all`,
+      );
   if (faults.length > 0) throw new KeymillError('CONFIG_INVALID', `${name ?? 'topology'}\n  ${faults.join('\n  ')}`);
   refuseWaitingCycles(planned);
-  return { name: name!, options: options!, actors: planned, sources: plannedSources, ioThreads: perKind ? Math.max(1, kinds.length) : 1, warnings: [] };
+  return {
+    name: name!,
+    options: options!,
+    actors: planned,
+    sources: plannedSources,
+    ioThreads: perKind ? Math.max(1, kinds.length) : 1,
+    warnings: [],
+  };
 }
 
 // ── parts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-async function planSource(name: string, entry: SourceEntry, actors: readonly PlannedActor[], faults: string[]): Promise<PlannedSource | undefined> {
-  const { to, map, from, use, read, ...own } = entry as SourceEntry & { from?: string; use?: Use<Source>; read?: Record<string, unknown> };
+async function planSource(
+  name: string,
+  entry: SourceEntry,
+  actors: readonly PlannedActor[],
+  faults: string[],
+): Promise<PlannedSource | undefined> {
+  const { to, map, from, use, read, ...own } = entry as SourceEntry & {
+    from?: string;
+    use?: Use<Source>;
+    read?: Record<string, unknown>;
+  };
   const targets = typeof to === 'string' ? [to] : [...(to ?? [])];
   if (targets.length === 0) faults.push(`sources.${name}.to: expected the name of an actor`);
-  for (const target of targets) if (!actors.some(actor => actor.name === target && !actor.io)) faults.push(`sources.${name}.to: there is no actor ${describe(target)}`);
+  for (const target of targets)
+    if (!actors.some(actor => actor.name === target && !actor.io))
+      faults.push(`sources.${name}.to: there is no actor ${describe(target)}`);
   let thread = 0;
   let origin: PlannedSource['from'] | undefined;
   if (from !== undefined) {
@@ -144,18 +214,37 @@ async function planSource(name: string, entry: SourceEntry, actors: readonly Pla
 async function resolve<T extends { kind: string }>(use: Use<T>, kind: string, path: string): Promise<T> {
   const found = await imported(use, path);
   if (typeof found === 'object' && found !== null && (found as T).kind === kind) return found as T;
-  if (use === found) throw new KeymillError('CONFIG_INVALID', `${path}: expected a ${kind}, a lazy import of its module, or the module's URL; found ${describe(use)}`, { place: { at: path } });
-  throw new KeymillError('ACTOR_MODULE_NO_DEFAULT', `${path}: the default export of ${use instanceof URL ? use.href : 'its module'} is ${describe(found)}, not made by ${kind === 'actor' ? 'defineActor' : 'defineSource'}`, { place: { at: path } });
+  if (use === found)
+    throw new KeymillError(
+      'CONFIG_INVALID',
+      `${path}: expected a ${kind}, a lazy import of its module, or the module's URL; found ${describe(use)}`,
+      { place: { at: path } },
+    );
+  throw new KeymillError(
+    'ACTOR_MODULE_NO_DEFAULT',
+    `${path}: the default export of ${use instanceof URL ? use.href : 'its module'} is ${describe(found)}, not made by ${kind === 'actor' ? 'defineActor' : 'defineSource'}`,
+    { place: { at: path } },
+  );
 }
 
 async function resolveMap(use: Use<RecordMap>, path: string): Promise<RecordMap> {
   // A map is a function itself, so a lazy import can only be told apart by what it returns.
   if (use instanceof URL) {
     const found = await imported(use, path);
-    if (typeof found !== 'function') throw new KeymillError('ACTOR_MODULE_NO_DEFAULT', `${path}: the default export of ${use.href} is ${describe(found)}, not a function`, { place: { at: path } });
+    if (typeof found !== 'function')
+      throw new KeymillError(
+        'ACTOR_MODULE_NO_DEFAULT',
+        `${path}: the default export of ${use.href} is ${describe(found)}, not a function`,
+        { place: { at: path } },
+      );
     return found as RecordMap;
   }
-  if (typeof use !== 'function') throw new KeymillError('CONFIG_INVALID', `${path}: expected a function that returns a function, found ${describe(use)}`, { place: { at: path } });
+  if (typeof use !== 'function')
+    throw new KeymillError(
+      'CONFIG_INVALID',
+      `${path}: expected a function that returns a function, found ${describe(use)}`,
+      { place: { at: path } },
+    );
   return use as RecordMap;
 }
 
@@ -165,7 +254,10 @@ async function imported(use: unknown, path: string): Promise<unknown> {
     if (typeof use === 'function') return ((await use()) as { default?: unknown } | undefined)?.default;
   } catch (cause) {
     if (isKeymill(cause)) throw cause;
-    throw new KeymillError('ACTOR_MODULE_MISSING', `${path}: ${asError(cause).message}`, { cause, place: { at: path } });
+    throw new KeymillError('ACTOR_MODULE_MISSING', `${path}: ${asError(cause).message}`, {
+      cause,
+      place: { at: path },
+    });
   }
   return use;
 }
@@ -181,7 +273,13 @@ function actorOptions(defaults: object | undefined, own: object, path: string, f
  * may hold a whole batch, and a dead letter a message of any size, so the windows alone bound their bytes.
  */
 function ioOptions(): ActorOptions {
-  return actorSchema.parse({ batch: { flushMs: 0 }, timeoutMs: 0, retry: { attempts: 1 }, passivateMs: 60_000, maxMessageBytes: 2 ** 30 });
+  return actorSchema.parse({
+    batch: { flushMs: 0 },
+    timeoutMs: 0,
+    retry: { attempts: 1 },
+    passivateMs: 60_000,
+    maxMessageBytes: 2 ** 30,
+  });
 }
 
 /** The engine's face of an I/O actor; `open` and `handleBatch` are put in by the thread that owns it. */
@@ -189,12 +287,20 @@ function ioDefinition(spec: IoSpec): AnyDefinition {
   return { key: ask => spec.key(ask), handleBatch: () => undefined };
 }
 
-function check<S extends z.ZodType>(schema: S, value: unknown, path: string, faults: string[]): z.output<S> | undefined {
+function check<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  path: string,
+  faults: string[],
+): z.output<S> | undefined {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   for (const issue of result.error.issues) {
     const at = [path, ...issue.path.map(String)].filter(part => part !== '').join('.');
-    const found = issue.path.reduce<unknown>((part, name) => (part as Record<PropertyKey, unknown> | undefined)?.[name], value);
+    const found = issue.path.reduce<unknown>(
+      (part, name) => (part as Record<PropertyKey, unknown> | undefined)?.[name],
+      value,
+    );
     faults.push(`${at}: ${issue.message}${issue.code === 'unrecognized_keys' ? '' : `, found ${describe(found)}`}`);
   }
   return undefined;
@@ -225,7 +331,11 @@ function withOverrides(definition: TopologyDefinition, overrides: Overrides, fau
     }
     if (parts[0] === 'io' && parts.length > 2) parts.splice(2, 0, 'options');
     const [section, name] = parts;
-    if ((section === 'io' || section === 'actors' || section === 'sources') && name !== undefined && !(name in ((result[section] as object | undefined) ?? {}))) {
+    if (
+      (section === 'io' || section === 'actors' || section === 'sources') &&
+      name !== undefined &&
+      !(name in ((result[section] as object | undefined) ?? {}))
+    ) {
       faults.push(`--set ${path}: there is no ${section}.${name}`);
       continue;
     }
@@ -243,9 +353,14 @@ function setIn(target: Record<string, unknown>, path: readonly string[], value: 
 }
 
 /** Rule 8: actors that feed each other in a cycle must not all wait for one another. Sees what `sends` declares. */
-export function refuseWaitingCycles(actors: readonly PlannedActor[], learned: ReadonlyMap<string, ReadonlySet<string>> = new Map()): void {
+export function refuseWaitingCycles(
+  actors: readonly PlannedActor[],
+  learned: ReadonlyMap<string, ReadonlySet<string>> = new Map(),
+): void {
   const byName = new Map(actors.map(actor => [actor.name, actor]));
-  const edges = (name: string): string[] => [...new Set([...(byName.get(name)?.options.sends ?? []), ...(learned.get(name) ?? [])])];
+  const edges = (name: string): string[] => [
+    ...new Set([...(byName.get(name)?.options.sends ?? []), ...(learned.get(name) ?? [])]),
+  ];
   const waits = (name: string): boolean => {
     const options = byName.get(name)?.options;
     if (!options) return false;
@@ -256,7 +371,8 @@ export function refuseWaitingCycles(actors: readonly PlannedActor[], learned: Re
     const at = trail.indexOf(name);
     if (at >= 0) {
       const cycle = trail.slice(at);
-      if (cycle.every(waits)) throw new KeymillError('CYCLE_WAITS', `${[...cycle, name].join(' → ')}`, { place: { actor: name } });
+      if (cycle.every(waits))
+        throw new KeymillError('CYCLE_WAITS', `${[...cycle, name].join(' → ')}`, { place: { actor: name } });
       return;
     }
     if (done.has(name)) return;

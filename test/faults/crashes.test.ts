@@ -12,7 +12,10 @@ const MAX_REPEATS = 1000;
 const set = { stuckMs: 500, 'window.messages': WINDOW };
 
 async function survives(kind: Kind, more: Partial<KeyedParams> = {}): Promise<void> {
-  const run = await Run.start({ keys: 24, mischief: [{ kind, key: more.second ? 'second/k7' : 'k7', from: 20, when: 'once' }], ...more }, { set });
+  const run = await Run.start(
+    { keys: 24, mischief: [{ kind, key: more.second ? 'second/k7' : 'k7', from: 20, when: 'once' }], ...more },
+    { set },
+  );
   await run.appears(`fault-${kind}`);
   await run.until(() => run.lines().some(line => line.what === `fault:${kind}`), 'the fault');
   const fault = run.lines().find(line => line.what === `fault:${kind}`)!;
@@ -38,7 +41,10 @@ it('replaces a host that is blocked for a minute', () => survives('block'));
 
 it('survives a host that runs out of heap', async () => {
   // In a process of its own: V8 may abort all of it, and then this test must say so.
-  const run = new ChildRun({ dir: tempDir(), keys: 24, perKey: 400, mischief: [{ kind: 'heap', key: 'k7', from: 20, when: 'once' }] }, { set: { 'heap.maxMb': 48, 'window.messages': WINDOW } });
+  const run = new ChildRun(
+    { dir: tempDir(), keys: 24, perKey: 400, mischief: [{ kind: 'heap', key: 'k7', from: 20, when: 'once' }] },
+    { set: { 'heap.maxMb': 48, 'window.messages': WINDOW } },
+  );
   const { summary, report } = await run.over();
   const verdict = run.judge(MAX_REPEATS);
   const lines = run.lines();
@@ -50,24 +56,39 @@ it('survives a host that runs out of heap', async () => {
 });
 
 it('survives eight deaths in a row, and quarantines nobody', async () => {
-  const mischief = Array.from({ length: 8 }, (_, i) => ({ kind: 'exit', key: `second/k${i}`, from: 20 * i + 20, when: 'once' }) as const);
+  const mischief = Array.from(
+    { length: 8 },
+    (_, i) => ({ kind: 'exit', key: `second/k${i}`, from: 20 * i + 20, when: 'once' }) as const,
+  );
   const window = 2000;
-  const run = await Run.start({ keys: 24, second: true, mischief }, { set: { ...set, 'sources.numbers.window.messages': window, 'restart.maxDelayMs': 20 } });
+  const run = await Run.start(
+    { keys: 24, second: true, mischief },
+    { set: { ...set, 'sources.numbers.window.messages': window, 'restart.maxDelayMs': 20 } },
+  );
   await run.until(() => run.lines().filter(line => line.what === 'fault:exit').length === 8, 'eight deaths');
   const last = run.lines().findLast(line => line.what === 'fault:exit')!;
   await run.progress(200, line => line.time > last.time && line.host === last.host && line.life !== last.life);
   const summary = await run.finish();
   const verdict = run.judge(8 * 2 * window); // at each death all that is unsettled, in both actors, at most
-  console.log(`eight deaths: longest recovery ${summary.longestRecoveryMs} ms; ${verdict.lost} of ${summary.messages} messages lost, ${verdict.repeats} repeats`);
+  console.log(
+    `eight deaths: longest recovery ${summary.longestRecoveryMs} ms; ${verdict.lost} of ${summary.messages} messages lost, ${verdict.repeats} repeats`,
+  );
   expect(verdict.faults).toEqual([]);
   expect(summary).toMatchObject({ ok: true, restarts: 8, settled: { done: summary.messages, dead: 0, dropped: 0 } });
 });
 
 it('tries again when the init hook of a replacement fails, until it does not', async () => {
-  const run = await Run.start({ keys: 24, mischief: [{ kind: 'exit', key: 'k7', when: 'once', after: 'sick' }] }, { set });
+  const run = await Run.start(
+    { keys: 24, mischief: [{ kind: 'exit', key: 'k7', when: 'once', after: 'sick' }] },
+    { set },
+  );
   run.touch('sick');
   await run.appears('fault-exit');
-  const health = await run.answers(() => run.runtime.health(), answer => answer.status !== 'ok' && answer.restarts > 2, 'replacements that fail');
+  const health = await run.answers(
+    () => run.runtime.health(),
+    answer => answer.status !== 'ok' && answer.restarts > 2,
+    'replacements that fail',
+  );
   expect(health.reasons.join()).toMatch(/host [12] is/);
   rmSync(join(run.dir, 'sick'));
   const fault = run.lines().find(line => line.what === 'fault:exit')!;

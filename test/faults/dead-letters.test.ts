@@ -44,15 +44,25 @@ it('a full disk holds messages back, loses none, and is no longer felt when ther
   const run = await Run.start({ dir, keys: KEYS, perKey: 200, mischief }, { set, dataDir: disk });
   const first = 9 * KEYS + 3;
   // It pushes back: the source gives no more than the ack gap beyond the first message that cannot be buried.
-  await run.answers(() => run.waitingFor('numbers'), reason => reason === 'ack gap (messages)', 'a source that waits');
-  const stuck = await run.answers(() => run.runtime.summary(), ({ messages, settled }) => settled.done === messages - 5, 'rest');
+  await run.answers(
+    () => run.waitingFor('numbers'),
+    reason => reason === 'ack gap (messages)',
+    'a source that waits',
+  );
+  const stuck = await run.answers(
+    () => run.runtime.summary(),
+    ({ messages, settled }) => settled.done === messages - 5,
+    'rest',
+  );
   expect(stuck).toMatchObject({ messages: first + 1000, settled: { done: first + 1000 - 5, dead: 0, dropped: 0 } });
   expect(await run.runtime.deadLetters.list()).toEqual([]);
   // Not one ack went beyond it.
   expect(Math.max(...run.lines().map(line => (line.what === 'ack' ? line.n : 0)))).toBe(first);
   rmSync(join(disk, 'filler'));
   await run.runtime.settled();
-  expect((await run.runtime.deadLetters.list()).map(letter => letter.message)).toEqual([10, 11, 12, 13, 14].map(n => ({ key: 'k3', n })));
+  expect((await run.runtime.deadLetters.list()).map(letter => letter.message)).toEqual(
+    [10, 11, 12, 13, 14].map(n => ({ key: 'k3', n })),
+  );
   expect(await run.runtime.summary()).toMatchObject({ settled: { done: KEYS * 200 - 5, dead: 5, dropped: 0 } });
   expect(run.judge(0, new Set([10, 11, 12, 13, 14].map(n => `k3 ${n}`))).faults).toEqual([]);
   expect(await run.stop()).toMatchObject({ ok: true });
@@ -61,6 +71,9 @@ it('a full disk holds messages back, loses none, and is no longer felt when ther
 it('a store that cannot even be opened fails the start, and says which file it is', async () => {
   const dir = tempDir();
   mkdirSync(join(dir, 'data', 'dead-letters.ndjson'), { recursive: true });
-  await expect(Run.start({ dir, keys: 2, perKey: 1 })).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: expect.stringContaining('dead-letters.ndjson') });
+  await expect(Run.start({ dir, keys: 2, perKey: 1 })).rejects.toMatchObject({
+    code: 'OUTPUT_UNWRITABLE',
+    message: expect.stringContaining('dead-letters.ndjson'),
+  });
   rmSync(dir, { recursive: true });
 });

@@ -35,12 +35,20 @@ it('a handler that never ends: the report says what was left, tells are spooled 
   run.touch('mended');
   const next = await Run.start({ ...run.params, tellsOnly: true });
   await next.progress(4 + 3, ({ key }) => key === 'k3');
-  expect(next.lines().filter(({ what, key }) => what === 'end' && key === 'k3').map(line => line.n)).toEqual([1, 2, 3, 4, 31, 32, 33]);
+  expect(
+    next
+      .lines()
+      .filter(({ what, key }) => what === 'end' && key === 'k3')
+      .map(line => line.n),
+  ).toEqual([1, 2, 3, 4, 31, 32, 33]);
   expect(await next.stop()).toMatchObject({ ok: true });
 });
 
 it('without a spool abandoned tells are reported as lost', async () => {
-  const run = await Run.start({ keys: 1, tellsOnly: true, mischief: [{ kind: 'hang', key: 'k0' }] }, { set: { spool: false } });
+  const run = await Run.start(
+    { keys: 1, tellsOnly: true, mischief: [{ kind: 'hang', key: 'k0' }] },
+    { set: { spool: false } },
+  );
   await run.runtime.tell('first', { key: 'k0', n: 1 });
   await run.runtime.tell('first', { key: 'k0', n: 2 });
   await run.appears('fault-hang');
@@ -48,14 +56,21 @@ it('without a spool abandoned tells are reported as lost', async () => {
 });
 
 it('a host that loops cannot hold up the end', async () => {
-  const run = await Run.start({ keys: 2, tellsOnly: true, mischief: [{ kind: 'loop', key: 'k0' }] }, { set: { stuckMs: 60_000 } });
+  const run = await Run.start(
+    { keys: 2, tellsOnly: true, mischief: [{ kind: 'loop', key: 'k0' }] },
+    { set: { stuckMs: 60_000 } },
+  );
   await run.runtime.tell('first', { key: 'k0', n: 1 });
   await run.appears('fault-loop');
   expect(await bounded(run, 100)).toMatchObject({ ok: false, spooled: 1 });
 });
 
 it('a host that dies while draining is replaced, and the drain goes on', async () => {
-  const run = await Run.start({ keys: 24, gated: ['k5'], mischief: [{ kind: 'exit', key: 'k5', from: 20, when: 'once', after: 'open' }] });
+  const run = await Run.start({
+    keys: 24,
+    gated: ['k5'],
+    mischief: [{ kind: 'exit', key: 'k5', from: 20, when: 'once', after: 'open' }],
+  });
   await run.progress(2000, ({ key }) => key !== 'k5');
   const stopping = run.stop();
   run.touch('open');

@@ -9,8 +9,16 @@ const set = { stuckMs: 2000, 'heap.maxMb': 64, 'heap.pauseAt': 0.6, 'sources.num
 it('pauses the intake of a host whose heap is above the watermark', async () => {
   const run = await Run.start({ keys: 24, mischief: hoards('once') }, { set });
   await run.appears('fault-hoard');
-  await run.answers(() => run.waitingFor('numbers'), reason => reason?.startsWith('room for key') === true, 'a source that waits');
-  const { messages } = await run.answers(() => run.runtime.summary(), summary => summary.messages - summary.settled.done <= 1, 'rest');
+  await run.answers(
+    () => run.waitingFor('numbers'),
+    reason => reason?.startsWith('room for key') === true,
+    'a source that waits',
+  );
+  const { messages } = await run.answers(
+    () => run.runtime.summary(),
+    summary => summary.messages - summary.settled.done <= 1,
+    'rest',
+  );
   for (let i = 0; i < 20; i++) expect(await run.runtime.summary()).toMatchObject({ messages, restarts: 0 });
 });
 
@@ -28,6 +36,9 @@ it('recycles it when it stays above', async () => {
 
 it('gives up when it fills again', async () => {
   const run = await Run.start({ keys: 24, mischief: hoards() }, { set: { ...set, 'heap.recycleAfterMs': 300 } });
-  await expect(run.runtime.settled()).rejects.toMatchObject({ code: 'HOST_LOST', message: expect.stringContaining('heap') });
+  await expect(run.runtime.settled()).rejects.toMatchObject({
+    code: 'HOST_LOST',
+    message: expect.stringContaining('heap'),
+  });
   expect(await run.stop(100)).toMatchObject({ ok: false, error: { code: 'HOST_LOST' } });
 });

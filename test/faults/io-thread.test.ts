@@ -16,18 +16,27 @@ async function survives(how: 'exit' | 'block', run: Run, restarts = 1): Promise<
   await run.runtime.io<Victim>('victim').harm(how, 'once');
   const settledBefore = run.lines().findLast(line => line.what === 'ack')!.n;
   await run.appears('fault-fail');
-  const [letter] = await run.answers(() => run.runtime.deadLetters.list(), list => list.length > 0, 'the dead letter');
+  const [letter] = await run.answers(
+    () => run.runtime.deadLetters.list(),
+    list => list.length > 0,
+    'the dead letter',
+  );
   const { key, n } = letter!.message as { key: string; n: number };
   const dead = `${key} ${n}`;
   await run.progress(6000, () => true);
   const summary = await run.finish();
   const verdict = run.judge(2 * WINDOW, new Set([dead]));
-  console.log(`I/O thread, ${how}: gone for ${summary.longestRecoveryMs} ms; ${verdict.lost} lost, ${verdict.repeats} repeats; settled up to ${settledBefore} before`);
+  console.log(
+    `I/O thread, ${how}: gone for ${summary.longestRecoveryMs} ms; ${verdict.lost} lost, ${verdict.repeats} repeats; settled up to ${settledBefore} before`,
+  );
   expect(verdict.faults).toEqual([]);
   expect(letter).toMatchObject({ id: expect.stringMatching(/^numbers\/0\/\d+$/), key: 'k3' });
   expect(summary).toMatchObject({ ok: true, restarts });
   // Never behind what was settled: acks only grow.
-  const acks = run.lines().filter(line => line.what === 'ack').map(line => line.n);
+  const acks = run
+    .lines()
+    .filter(line => line.what === 'ack')
+    .map(line => line.n);
   expect(acks).toEqual(acks.toSorted((a, b) => a - b));
   expect(await run.stop()).toMatchObject({ ok: true });
 }
@@ -41,7 +50,10 @@ it('goes on after an I/O actor blocked its thread', async () => {
 });
 
 it('goes on when a host dies right after it', async () => {
-  const mischief: Mischief[] = [{ kind: 'exit', key: 'second/k7', when: 'once', after: 'io-exit' }, ...later('io-exit')];
+  const mischief: Mischief[] = [
+    { kind: 'exit', key: 'second/k7', when: 'once', after: 'io-exit' },
+    ...later('io-exit'),
+  ];
   const run = await Run.start({ keys: 24, second: true, mischief }, { set });
   await survives('exit', run, 2);
 });
@@ -62,7 +74,11 @@ it('tries again when its replacement cannot start, until it can', async () => {
   rmSync(store);
   mkdirSync(store);
   const asked = run.runtime.io<Victim>('victim').harm('exit', 'once');
-  const health = await run.answers(() => run.runtime.health(), answer => answer.status !== 'ok' && answer.restarts > 2, 'replacements that fail');
+  const health = await run.answers(
+    () => run.runtime.health(),
+    answer => answer.status !== 'ok' && answer.restarts > 2,
+    'replacements that fail',
+  );
   expect(health.reasons.join()).toContain('io 3 is');
   rmdirSync(store);
   await asked;

@@ -14,7 +14,10 @@ const set = { 'sources.numbers.checkpoint': true, 'sources.numbers.window.messag
 function written(keys: number, perKey: number): KeyedParams {
   const dir = tempDir();
   const file = join(dir, 'in.ndjson');
-  writeFileSync(file, Array.from({ length: keys * perKey }, (_, position) => `${JSON.stringify(messageAt(position, keys))}\n`).join(''));
+  writeFileSync(
+    file,
+    Array.from({ length: keys * perKey }, (_, position) => `${JSON.stringify(messageAt(position, keys))}\n`).join(''),
+  );
   return { dir, keys, perKey, file };
 }
 
@@ -39,15 +42,20 @@ it('loses nothing over kills of the whole process, and goes on where it stood', 
     const ended = new Set(lines.filter(line => line.what === 'end').map(({ key, n }) => `${key} ${n}`));
     for (let position = 0; position < low; position++) {
       const { key, n } = messageAt(position, KEYS);
-      if (!ended.has(`second/${key} ${n}`)) throw new Error(`${key} ${n} is below the checkpoint ${low} and was not handled`);
+      if (!ended.has(`second/${key} ${n}`))
+        throw new Error(`${key} ${n} is below the checkpoint ${low} and was not handled`);
     }
     // A checkpoint may lag by 200 ms; a second allows for a slow disk.
-    handledLate += lines.filter(line => line.what === 'begin' && line.time > lines.at(-1)!.time - 1_000_000_000n).length;
+    handledLate += lines.filter(
+      line => line.what === 'begin' && line.time > lines.at(-1)!.time - 1_000_000_000n,
+    ).length;
   }
   const last = new ChildRun(params, { set });
   const { summary, report } = await last.over();
   const verdict = last.judge(handledLate + 2 * LOOPS * WINDOW);
-  console.log(`kill -9, ${LOOPS} times: ${verdict.lost} of ${2 * KEYS * perKey} lost, ${verdict.reordered} reordered, ${verdict.repeats} repeats; ${summary.messages} messages were left for the last run`);
+  console.log(
+    `kill -9, ${LOOPS} times: ${verdict.lost} of ${2 * KEYS * perKey} lost, ${verdict.reordered} reordered, ${verdict.repeats} repeats; ${summary.messages} messages were left for the last run`,
+  );
   expect(verdict.faults).toEqual([]);
   expect(report).toMatchObject({ ok: true });
   expect(checkpoint(params.dir)).toBe(KEYS * perKey);
@@ -81,14 +89,23 @@ it('goes on with its checkpoint after the I/O thread was replaced', async () => 
 });
 
 it('refuses a checkpoint for what cannot be read again', async () => {
-  await expect(Run.start({ keys: 1, perKey: 1, once: true }, { set })).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('sources.numbers.checkpoint') });
+  await expect(Run.start({ keys: 1, perKey: 1, once: true }, { set })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('sources.numbers.checkpoint'),
+  });
   const run = await Run.start({ keys: 1, perKey: 1, file: '-' }, { set });
-  await expect(run.runtime.settled()).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('sources.numbers.checkpoint') });
+  await expect(run.runtime.settled()).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('sources.numbers.checkpoint'),
+  });
 });
 
 it('refuses a checkpoint file that is none, and says which', async () => {
   const params = written(1, 1);
   mkdirSync(join(params.dir, 'data', 'checkpoints'), { recursive: true });
   writeFileSync(join(params.dir, 'data', 'checkpoints', 'numbers.json'), '{"low":');
-  await expect(Run.start(params, { set })).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('numbers.json') });
+  await expect(Run.start(params, { set })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('numbers.json'),
+  });
 });

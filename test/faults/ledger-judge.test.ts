@@ -44,7 +44,16 @@ describe('the ledger judge', () => {
   it('fails first occurrences out of order, but not repeats of what was handled before', () => {
     const swapped = ledger('begin a 2', 'end a 2', 'begin a 1', 'end a 1');
     expect(judge(swapped, given({ a: 2 }))).toMatchObject({ reordered: 1 });
-    const repeated = ledger('begin a 1', 'end a 1', 'begin a 2', 'end a 2', 'begin a 1', 'end a 1', 'begin a 3', 'end a 3');
+    const repeated = ledger(
+      'begin a 1',
+      'end a 1',
+      'begin a 2',
+      'end a 2',
+      'begin a 1',
+      'end a 1',
+      'begin a 3',
+      'end a 3',
+    );
     expect(judge(repeated, given({ a: 3 }, 1))).toMatchObject({ reordered: 0, repeats: 1, faults: [] });
   });
 

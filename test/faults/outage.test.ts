@@ -17,7 +17,12 @@ async function begin(): Promise<Runtime> {
   const dir = tempDir();
   files = new Follower({ dir, keys: KEYS });
   const module = `${new URL('./fixtures/outage.ts', import.meta.url).href}?${encodeURIComponent(dir)}`;
-  runtime = await start(outage(dir), { module, threads: 2, dataDir: join(dir, 'data'), logLevel: (process.env['KEYMILL_LOG_LEVEL'] ?? 'silent') as 'silent' });
+  runtime = await start(outage(dir), {
+    module,
+    threads: 2,
+    dataDir: join(dir, 'data'),
+    logLevel: (process.env['KEYMILL_LOG_LEVEL'] ?? 'silent') as 'silent',
+  });
   return runtime;
 }
 
@@ -25,7 +30,9 @@ const needy = ({ key }: Line): boolean => key.startsWith('needy/');
 const free = ({ key }: Line): boolean => key.startsWith('free/');
 /** Why a source does not read. */
 async function waiting(source: string): Promise<string | undefined> {
-  return new RegExp(`^keymill_source_waiting\\{source="${source}",reason="(.*)"\\} 1$`, 'm').exec(await runtime!.metrics())?.[1];
+  return new RegExp(`^keymill_source_waiting\\{source="${source}",reason="(.*)"\\} 1$`, 'm').exec(
+    await runtime!.metrics(),
+  )?.[1];
 }
 
 async function paused(): Promise<void> {
@@ -41,7 +48,12 @@ async function soundly(maxRepeats: number): Promise<void> {
   const lines = files.lines();
   const given = new Map<string, number>();
   for (const { key, n, what } of lines) if (what === 'begin') given.set(key, Math.max(n, given.get(key) ?? 0));
-  expect(judge(lines.filter(line => line.what !== 'ack'), { given, maxRepeats }).faults).toEqual([]);
+  expect(
+    judge(
+      lines.filter(line => line.what !== 'ack'),
+      { given, maxRepeats },
+    ).faults,
+  ).toEqual([]);
 }
 
 it('pauses the source that feeds it, and no other, until a probe succeeds', async () => {

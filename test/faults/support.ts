@@ -1,7 +1,19 @@
 /** Starts fixtures, follows their ledgers, and waits for what they write; nothing here sleeps. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, readdirSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,7 +59,8 @@ export class Follower {
   /** The ledger as it is now, in order of time. */
   lines(): readonly Line[] {
     this.#readOn();
-    if (this.#sorted.length < this.#lines.length) this.#sorted = this.#lines.toSorted((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
+    if (this.#sorted.length < this.#lines.length)
+      this.#sorted = this.#lines.toSorted((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
     return this.#sorted;
   }
 
@@ -82,7 +95,8 @@ export class Follower {
     let handled = 0;
     const enough = (): boolean => {
       this.#readOn();
-      for (; seen < this.#lines.length; seen++) if (this.#lines[seen]!.what === 'end' && of(this.#lines[seen]!)) handled++;
+      for (; seen < this.#lines.length; seen++)
+        if (this.#lines[seen]!.what === 'end' && of(this.#lines[seen]!)) handled++;
       return handled >= count;
     };
     await this.until(enough, `${count} messages`);
@@ -135,7 +149,9 @@ export class Follower {
   /** Judges by how many messages the source gave: as it says itself, if it came to its end. */
   judge(maxRepeats: number, excused?: ReadonlySet<string>, positions?: number): Verdict {
     const { keys, perKey, second, dir } = this.params;
-    const given = this.given(positions ?? (perKey === undefined ? Number(readFileSync(join(dir, 'given'), 'utf8')) : keys * perKey));
+    const given = this.given(
+      positions ?? (perKey === undefined ? Number(readFileSync(join(dir, 'given'), 'utf8')) : keys * perKey),
+    );
     const at = (position: number): string => {
       const { key, n } = messageAt(position, keys);
       return `${second ? 'second/' : ''}${key} ${n}`;
@@ -175,7 +191,8 @@ export class Run extends Follower {
     for (;;) {
       const answer = await ask();
       if (holds(answer)) return answer;
-      if (performance.now() > limit) throw new Error(`asked ${WAIT_MS} ms for ${what}; the last answer was ${JSON.stringify(answer)}`);
+      if (performance.now() > limit)
+        throw new Error(`asked ${WAIT_MS} ms for ${what}; the last answer was ${JSON.stringify(answer)}`);
     }
   }
 
@@ -211,7 +228,9 @@ export class ChildRun extends Follower {
   constructor(params: KeyedParams, options: StartOptions = {}, mode: 'once' | 'stay' = 'once') {
     super(params);
     const script = fileURLToPath(new URL('./fixtures/child.ts', import.meta.url));
-    this.#child = spawn(process.execPath, [script, JSON.stringify(params), JSON.stringify(options), mode], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#child = spawn(process.execPath, [script, JSON.stringify(params), JSON.stringify(options), mode], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     this.#child.stdout!.on('data', chunk => {
       this.#printed += chunk;
     });
@@ -233,10 +252,16 @@ export class ChildRun extends Follower {
 }
 
 /** What to say about a host that was lost: how long, and what the others did meanwhile. */
-export function recovery(lines: readonly Line[], fault: Line, summary: Summary): { text: string; othersMeanwhile: number } {
+export function recovery(
+  lines: readonly Line[],
+  fault: Line,
+  summary: Summary,
+): { text: string; othersMeanwhile: number } {
   const back = lines.find(line => line.host === fault.host && line.life !== fault.life && line.time > fault.time);
   if (!back) throw new Error('the host did not come back');
-  const others = lines.filter(({ what, host, time }) => what === 'end' && host !== fault.host && time > fault.time && time < back.time);
+  const others = lines.filter(
+    ({ what, host, time }) => what === 'end' && host !== fault.host && time > fault.time && time < back.time,
+  );
   let pause = 0n;
   for (let i = 0; i <= others.length; i++) {
     const gap = (others[i]?.time ?? back.time) - (others[i - 1]?.time ?? fault.time);

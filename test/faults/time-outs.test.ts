@@ -11,17 +11,27 @@ it('a call that times out holds its key, and no other, until it ends', async () 
   const mischief: Mischief[] = [{ kind: 'linger', key: 'k3', from: 5, to: 5, when: 'until-mended' }];
   const run = await Run.start({ keys: KEYS, perKey: 100, mischief }, { set: { 'actors.first.timeoutMs': 50 } });
   await run.progress((KEYS - 1) * 100, well);
-  await run.answers(() => run.runtime.summary(), ({ perActor }) => perActor['first']!.timeouts > 0, 'the time-out');
+  await run.answers(
+    () => run.runtime.summary(),
+    ({ perActor }) => perActor['first']!.timeouts > 0,
+    'the time-out',
+  );
   expect(run.handled(line => !well(line))).toBe(4);
   run.touch('mended');
   await run.runtime.settled();
   expect(run.judge(0).faults).toEqual([]); // it ended well, though late
-  expect(await run.runtime.summary()).toMatchObject({ restarts: 0, settled: { done: KEYS * 100, dead: 0, dropped: 0 } });
+  expect(await run.runtime.summary()).toMatchObject({
+    restarts: 0,
+    settled: { done: KEYS * 100, dead: 0, dropped: 0 },
+  });
 });
 
 it('a call that lingers has its host recycled; only it is suspected', async () => {
   const mischief: Mischief[] = [{ kind: 'hang', key: 'k3', from: 5, to: 5, when: 'once' }];
-  const run = await Run.start({ keys: KEYS, mischief }, { set: { 'actors.first.timeoutMs': 50, 'actors.first.zombieMs': 100 } });
+  const run = await Run.start(
+    { keys: KEYS, mischief },
+    { set: { 'actors.first.timeoutMs': 50, 'actors.first.zombieMs': 100 } },
+  );
   await run.progress(50, line => !well(line));
   const summary = await run.finish();
   console.log(`zombie: host down ${summary.longestRecoveryMs} ms`);
@@ -38,7 +48,10 @@ it('a call that hangs each time is quarantined; nobody else is blamed', async ()
     { kind: 'linger', key: 'k5', from: 5, to: 5, when: 'until-mended' },
     { kind: 'linger', key: 'k6', from: 5, to: 5, when: 'until-mended' },
   ];
-  const run = await Run.start({ keys: KEYS, perKey: 30, mischief }, { set: { 'actors.first.timeoutMs': 300, 'actors.first.zombieMs': 100 } });
+  const run = await Run.start(
+    { keys: KEYS, perKey: 30, mischief },
+    { set: { 'actors.first.timeoutMs': 300, 'actors.first.zombieMs': 100 } },
+  );
   await run.appears('fault-hang');
   run.touch('mended');
   await run.runtime.settled();

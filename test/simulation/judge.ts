@@ -67,7 +67,22 @@ export class Judge {
   }
 
   add(message: Message): void {
-    const record: Record = { message, accepted: false, sentBy: [], begun: 0, running: null, succeeded: false, dead: null, dropped: false, parked: false, failed: false, settled: false, deathsAlone: 0, presumedDropped: null, forsaken: false };
+    const record: Record = {
+      message,
+      accepted: false,
+      sentBy: [],
+      begun: 0,
+      running: null,
+      succeeded: false,
+      dead: null,
+      dropped: false,
+      parked: false,
+      failed: false,
+      settled: false,
+      deathsAlone: 0,
+      presumedDropped: null,
+      forsaken: false,
+    };
     this.records.set(message.id, record);
     const stream = `${message.stream}>${message.actor}/${message.key}`;
     const order = this.#streams.get(stream) ?? [];
@@ -91,14 +106,18 @@ export class Judge {
   begin(ids: readonly string[], node: { alive: boolean; name: string }): void {
     this.note(`${node.name} begins ${ids.join(' ')}`);
     const batch = new Set(ids);
-    if (batch.size < ids.length && this.deaths === 0) throw this.#broken(`a batch holds a message twice: ${ids.join(' ')}`);
+    if (batch.size < ids.length && this.deaths === 0)
+      throw this.#broken(`a batch holds a message twice: ${ids.join(' ')}`);
     for (const id of batch) {
       const record = this.of(id);
       const { message } = record;
-      if (!record.accepted && record.sentBy.length === 0) throw this.#broken(`${id} is handled, though its sender has not sent it`);
-      if (record.dead !== null && this.deaths === 0) throw this.#broken(`${id} is handled again after its dead letter was written`);
+      if (!record.accepted && record.sentBy.length === 0)
+        throw this.#broken(`${id} is handled, though its sender has not sent it`);
+      if (record.dead !== null && this.deaths === 0)
+        throw this.#broken(`${id} is handled again after its dead letter was written`);
       if (record.dropped && this.deaths === 0) throw this.#broken(`${id} is handled though it was dropped`);
-      if (record.settled && !record.parked && !record.forsaken) throw this.#broken(`${id} is handled again after its sender learned that it is settled`);
+      if (record.settled && !record.parked && !record.forsaken)
+        throw this.#broken(`${id} is handled again after its sender learned that it is settled`);
       for (const other of this.#streams.get(`${message.stream}>${message.actor}/${message.key}`)!) {
         if (other === record) break;
         if (record.begun > 0 || !this.#isOnItsWay(other) || other.forsaken || batch.has(other.message.id)) continue;
@@ -106,12 +125,18 @@ export class Judge {
         if ((other.begun === 0 || this.deaths > 0) && this.#droppable(other.message)) other.presumedDropped = id;
         else throw this.#broken(`order: ${id} is handled before ${other.message.id} is over`);
       }
-      for (const other of this.#ofKey(message)) if (other.running?.alive && !batch.has(other.message.id)) throw this.#broken(`two handlers of one key at once: ${other.message.id} still runs, ${id} begins ${JSON.stringify(other.message)}`);
-      if (record.presumedDropped && record.begun === 0) throw this.#broken(`order: ${record.presumedDropped} was handled before ${id}`);
+      for (const other of this.#ofKey(message))
+        if (other.running?.alive && !batch.has(other.message.id))
+          throw this.#broken(
+            `two handlers of one key at once: ${other.message.id} still runs, ${id} begins ${JSON.stringify(other.message)}`,
+          );
+      if (record.presumedDropped && record.begun === 0)
+        throw this.#broken(`order: ${record.presumedDropped} was handled before ${id}`);
       if (record.running?.alive) throw this.#broken(`${id} is handled twice at once`);
       if (record.begun > 0) {
         this.repeats++;
-        if (!record.failed && this.deaths === 0) throw this.#broken(`${id} is handled again without a failure, time-out or death`);
+        if (!record.failed && this.deaths === 0)
+          throw this.#broken(`${id} is handled again without a failure, time-out or death`);
       }
       record.begun++;
       record.running = node;
@@ -166,7 +191,8 @@ export class Judge {
   #mustBeOver(record: Record, root: string): void {
     const { message } = record;
     if (record.dead !== null || record.parked || record.dropped) return;
-    if (!record.succeeded) throw this.#broken(`${root} was settled, but ${message.id} is neither done nor dead nor parked`);
+    if (!record.succeeded)
+      throw this.#broken(`${root} was settled, but ${message.id} is neither done nor dead nor parked`);
     if (record.running?.alive) throw this.#broken(`${root} was settled while ${message.id} runs`);
     for (const child of message.children) this.#mustBeOver(this.of(child.id), root);
   }
@@ -175,12 +201,16 @@ export class Judge {
   finish(mayDie: (message: Message, code: string, deathsAlone: number) => boolean): void {
     for (const record of this.records.values()) {
       const { message } = record;
-      if (record.dead !== null && !mayDie(message, record.dead, record.deathsAlone)) throw this.#broken(`${message.id} is dead (${record.dead}), though nothing of it should kill it`);
+      if (record.dead !== null && !mayDie(message, record.dead, record.deathsAlone))
+        throw this.#broken(`${message.id} is dead (${record.dead}), though nothing of it should kill it`);
       if (!record.accepted || record.forsaken) continue;
-      if (record.presumedDropped !== null && !record.dropped && record.dead === null) throw this.#broken(`order: ${record.presumedDropped} was handled before ${message.id}`);
-      if (!this.#isOver(record)) throw this.#broken(`lost: ${message.id} was accepted and is neither done nor dead nor dropped`);
+      if (record.presumedDropped !== null && !record.dropped && record.dead === null)
+        throw this.#broken(`order: ${record.presumedDropped} was handled before ${message.id}`);
+      if (!this.#isOver(record))
+        throw this.#broken(`lost: ${message.id} was accepted and is neither done nor dead nor dropped`);
       this.#mustBeOver(record, message.id);
-      if (message.poison && record.begun > 0 && record.dead === null && !record.dropped) throw this.#broken(`${message.id} kills its host whenever it runs, but was not quarantined (${record.dead})`);
+      if (message.poison && record.begun > 0 && record.dead === null && !record.dropped)
+        throw this.#broken(`${message.id} kills its host whenever it runs, but was not quarantined (${record.dead})`);
     }
   }
 
@@ -195,6 +225,8 @@ export class Judge {
   }
 
   *#ofKey(message: Message): Iterable<Record> {
-    for (const record of this.records.values()) if (record.running !== null && record.message.actor === message.actor && record.message.key === message.key) yield record;
+    for (const record of this.records.values())
+      if (record.running !== null && record.message.actor === message.actor && record.message.key === message.key)
+        yield record;
   }
 }

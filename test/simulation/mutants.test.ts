@@ -19,8 +19,12 @@ function breakEngine(mutant: Mutant, index: number): URL {
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
   const file = join(folder, mutant.file);
   const source = readFileSync(file, 'utf8');
-  if (source.split(mutant.find).length !== 2) throw new Error(`mutant "${mutant.name}": its text must stand exactly once in ${mutant.file}`);
-  writeFileSync(file, source.replace(mutant.find, () => mutant.replace));
+  if (source.split(mutant.find).length !== 2)
+    throw new Error(`mutant "${mutant.name}": its text must stand exactly once in ${mutant.file}`);
+  writeFileSync(
+    file,
+    source.replace(mutant.find, () => mutant.replace),
+  );
   return pathToFileURL(`${folder}/`);
 }
 
@@ -28,9 +32,12 @@ describe('the simulation catches broken engines', () => {
   rmSync(mutants, { recursive: true, force: true });
   afterAll(() => rmSync(mutants, { recursive: true, force: true }));
 
-  it.concurrent.for(MUTANTS.map((mutant, index) => ({ mutant, index })))("$mutant.name ($mutant.breaks)", async ({ mutant, index }) => {
-    const report = await runSeeds(1, SEEDS, breakEngine(mutant, index));
-    expect(report.failed, `not caught in ${SEEDS} seeds`).toBeDefined();
-    console.log(`${mutant.name}: seed ${report.failed!.seed}: ${report.failed!.message.slice(0, 140)}`);
-  });
+  it.concurrent.for(MUTANTS.map((mutant, index) => ({ mutant, index })))(
+    '$mutant.name ($mutant.breaks)',
+    async ({ mutant, index }) => {
+      const report = await runSeeds(1, SEEDS, breakEngine(mutant, index));
+      expect(report.failed, `not caught in ${SEEDS} seeds`).toBeDefined();
+      console.log(`${mutant.name}: seed ${report.failed!.seed}: ${report.failed!.message.slice(0, 140)}`);
+    },
+  );
 });

@@ -2,14 +2,21 @@
  * One simulated life of a runtime under a seed: actors with random options, messages with random scripts, faults at
  * random moments, and the judge. Faults cease after a while; then everything must come to its end.
  */
-import { ClassifiedError, type ErrorClass } from '../../runtime/errors.ts';
+
 import type { Transition } from '../../runtime/environment.ts';
+import { ClassifiedError, type ErrorClass } from '../../runtime/errors.ts';
 import { seededRandom } from '../../runtime/random.ts';
 import { Simulation } from '../../runtime/testing/simulation.ts';
-import { type BatchContext, type Context, defineActor, type SourceHalf, type SourceRecord } from '../../runtime/topology/define.ts';
+import {
+  type BatchContext,
+  type Context,
+  defineActor,
+  type SourceHalf,
+  type SourceRecord,
+} from '../../runtime/topology/define.ts';
 import type { ActorOptionsInput } from '../../runtime/topology/options.ts';
 import { Judge, Violation } from './judge.ts';
-import { mayDie, type Message, withChildren } from './message.ts';
+import { type Message, mayDie, withChildren } from './message.ts';
 
 const FAULT_STEPS = 500;
 const NEVER = new Promise<never>(() => undefined);
@@ -24,7 +31,11 @@ export interface Outcome {
 }
 
 /** Runs one seed. Throws a Violation (or whatever the engine threw) with the seed in its text. */
-export async function runScenario(seed: number, transitions?: Map<Transition, number>, log?: (text: string) => void): Promise<Outcome> {
+export async function runScenario(
+  seed: number,
+  transitions?: Map<Transition, number>,
+  log?: (text: string) => void,
+): Promise<Outcome> {
   const scenario = new Scenario(seed, transitions, log);
   try {
     return await scenario.run();
@@ -46,7 +57,19 @@ interface ScriptedSource {
 }
 
 class Scenario {
-  readonly judge = new Judge(message => mayDie(message, ATTEMPTS) || (this.#stalls > 0 && message.fails.length > 0) || message.ask !== null || message.hang !== 0, message => this.#options[message.actor]!.onKeyFull === 'dead' || message.id.startsWith('ask#') || (message.id.startsWith('tell#') && !message.id.includes('.') && this.#options[message.actor]!.mailbox!.full !== 'Wait'));
+  readonly judge = new Judge(
+    message =>
+      mayDie(message, ATTEMPTS) ||
+      (this.#stalls > 0 && message.fails.length > 0) ||
+      message.ask !== null ||
+      message.hang !== 0,
+    message =>
+      this.#options[message.actor]!.onKeyFull === 'dead' ||
+      message.id.startsWith('ask#') ||
+      (message.id.startsWith('tell#') &&
+        !message.id.includes('.') &&
+        this.#options[message.actor]!.mailbox!.full !== 'Wait'),
+  );
   readonly #random: () => number;
   readonly #simulation: Simulation;
   readonly #options: Record<string, ActorOptionsInput>;
@@ -59,21 +82,44 @@ class Scenario {
   #openTells = 0;
   #stalls = 0;
 
-  constructor(seed: number, transitions: Map<Transition, number> | undefined, log: ((text: string) => void) | undefined) {
+  constructor(
+    seed: number,
+    transitions: Map<Transition, number> | undefined,
+    log: ((text: string) => void) | undefined,
+  ) {
     this.#random = seededRandom(seed ^ 0x5bd1e995);
-    this.#options = { alpha: this.#actorOptions(), beta: this.#actorOptions(), gamma: this.#actorOptions(), across: { ...this.#actorOptions(), onDead: 'skip', onKeyFull: 'stall' } };
+    this.#options = {
+      alpha: this.#actorOptions(),
+      beta: this.#actorOptions(),
+      gamma: this.#actorOptions(),
+      across: { ...this.#actorOptions(), onDead: 'skip', onKeyFull: 'stall' },
+    };
     this.#options['across']!.batch = { ...this.#options['across']!.batch, across: 'keys' };
     this.#script();
     const hosts = 1 + this.#pick(3);
     this.#quarantineAfter = 1 + this.#pick(3);
     const sources = Object.fromEntries(
-      this.#sources.map(source => [source.name, { to: source.messages[0]!.actor, half: () => this.#half(source), options: { window: { messages: 8 + this.#pick(40) }, maxAckGap: { messages: 16 + this.#pick(60) } } }]),
+      this.#sources.map(source => [
+        source.name,
+        {
+          to: source.messages[0]!.actor,
+          half: () => this.#half(source),
+          options: { window: { messages: 8 + this.#pick(40) }, maxAckGap: { messages: 16 + this.#pick(60) } },
+        },
+      ]),
     );
     this.#simulation = new Simulation({
       seed,
       hosts,
       ...(transitions ? { transitions } : {}),
-      ...(log ? { log: (level, fields, text) => this.judge.note(`    [${level}] ${text} ${JSON.stringify(fields, (k, v) => (k === 'stack' ? undefined : v)).slice(0, 300)}`) } : {}),
+      ...(log
+        ? {
+            log: (level, fields, text) =>
+              this.judge.note(
+                `    [${level}] ${text} ${JSON.stringify(fields, (k, v) => (k === 'stack' ? undefined : v)).slice(0, 300)}`,
+              ),
+          }
+        : {}),
       options: {
         partitions: 8,
         window: { messages: 8 + this.#pick(64) },
@@ -102,39 +148,66 @@ class Scenario {
     await this.#simulation.start();
     this.#startTelling();
     while (this.#simulation.scheduler.steps < FAULT_STEPS || this.#faults < 2) {
-      if (this.#simulation.scheduler.chance(0.012) || (this.#simulation.scheduler.steps >= FAULT_STEPS - 20 && this.#faults < 2)) this.#fault();
+      if (
+        this.#simulation.scheduler.chance(0.012) ||
+        (this.#simulation.scheduler.steps >= FAULT_STEPS - 20 && this.#faults < 2)
+      )
+        this.#fault();
       this.#observe();
       if (!(await this.#simulation.step())) break;
     }
     this.#simulation.storeBroken = false;
     await this.#simulation.until(() => {
       this.#observe();
-      return (this.#simulation.supervisor.isSettled && this.#openTells === 0 && this.#simulation.parkedCount === 0 && this.#allOver()) || this.#simulation.failure !== null;
+      return (
+        (this.#simulation.supervisor.isSettled &&
+          this.#openTells === 0 &&
+          this.#simulation.parkedCount === 0 &&
+          this.#allOver()) ||
+        this.#simulation.failure !== null
+      );
     }, 'settlement of everything');
     if (this.#simulation.failure) throw this.#simulation.failure;
     this.#observe();
-    for (const [id, text] of this.#mustDie) if (judge.of(id).dead === null) throw new Violation(`${id} was answered with an error (${text}), but there is no dead letter`);
+    for (const [id, text] of this.#mustDie)
+      if (judge.of(id).dead === null)
+        throw new Violation(`${id} was answered with an error (${text}), but there is no dead letter`);
     judge.finish((message, code, deathsAlone) => this.#mayDieOf(message, code, deathsAlone));
     if (!(await this.#simulation.stop())) throw new Violation('the drain of a settled runtime abandoned something');
-    return { steps: this.#simulation.scheduler.steps, faults: this.#faults, repeats: judge.repeats, messages: judge.records.size };
+    return {
+      steps: this.#simulation.scheduler.steps,
+      faults: this.#faults,
+      repeats: judge.repeats,
+      messages: judge.records.size,
+    };
   }
 
   /** Where everything stands, for the log of a failing seed. */
   *picture(): Iterable<string> {
     const { supervisor, threads } = this.#simulation;
     yield `open tells ${this.#openTells}, parked ${this.#simulation.parkedCount}, sources settled ${supervisor.sourcesSettled}, main unsettled ${supervisor.main.sender.unsettled}, store broken ${this.#simulation.storeBroken}`;
-    for (const message of this.#simulation.parkedBodies() as Iterable<Message>) yield `parked ${message.id} ${message.actor}/${message.key} ${JSON.stringify(this.judge.of(message.id), (k, v) => (k === 'message' || k === 'running' || k === 'sentBy' ? undefined : v))}`;
+    for (const message of this.#simulation.parkedBodies() as Iterable<Message>)
+      yield `parked ${message.id} ${message.actor}/${message.key} ${JSON.stringify(this.judge.of(message.id), (k, v) => (k === 'message' || k === 'running' || k === 'sentBy' ? undefined : v))}`;
     yield `main ${JSON.stringify(supervisor.main.sender.snapshots())}`;
-    for (const slot of supervisor.slots) if (slot) yield `slot ${slot.index} ${slot.status} @${slot.incarnation} suspects ${JSON.stringify(slot.suspects)}`;
+    for (const slot of supervisor.slots)
+      if (slot)
+        yield `slot ${slot.index} ${slot.status} @${slot.incarnation} suspects ${JSON.stringify(slot.suspects)}`;
     for (const { node, thread } of threads.living.values()) {
       yield `${node.name} stalled until ${node.stalledUntil} lanes ${JSON.stringify(thread.host.sender.snapshots())} running ${thread.host.scheduler.running}`;
       const unsettled: string[] = [];
-      thread.host.sender.eachUnsettled(message => unsettled.push((message.body as Message).id ?? JSON.stringify(message.body).slice(0, 60)));
+      thread.host.sender.eachUnsettled(message =>
+        unsettled.push((message.body as Message).id ?? JSON.stringify(message.body).slice(0, 60)),
+      );
       yield `  unsettled ${unsettled.join(' ')}`;
       for (const cell of thread.host.cells)
-        if (cell) for (const mailbox of cell.mailboxes()) if (mailbox.count > 0 || mailbox.standing === 'running' || mailbox.parked > 0) yield `  ${cell.name}/${String(mailbox.key)} ${mailbox.standing} line ${mailbox.line} count ${mailbox.count} notBefore ${mailbox.notBefore} paused ${mailbox.paused} parked ${mailbox.parked} suspects ${mailbox.suspects} head ${mailbox.head?.id}`;
+        if (cell)
+          for (const mailbox of cell.mailboxes())
+            if (mailbox.count > 0 || mailbox.standing === 'running' || mailbox.parked > 0)
+              yield `  ${cell.name}/${String(mailbox.key)} ${mailbox.standing} line ${mailbox.line} count ${mailbox.count} notBefore ${mailbox.notBefore} paused ${mailbox.paused} parked ${mailbox.parked} suspects ${mailbox.suspects} head ${mailbox.head?.id}`;
     }
-    for (const record of this.judge.records.values()) if (record.accepted && !this.judge.isOver(record.message.id)) yield `not over: ${JSON.stringify({ ...record, message: record.message.id, running: record.running !== null, sentBy: record.sentBy.length })}`;
+    for (const record of this.judge.records.values())
+      if (record.accepted && !this.judge.isOver(record.message.id))
+        yield `not over: ${JSON.stringify({ ...record, message: record.message.id, running: record.running !== null, sentBy: record.sentBy.length })}`;
   }
 
   // ── the world ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,7 +224,11 @@ class Scenario {
     const full = this.#random() < 0.6 ? 'Wait' : this.#one(['DropOldest', 'DropNewest', 'DropWrite'] as const);
     return {
       mailbox: { maxMessages: this.#random() < 0.5 ? 10_000 : 1 + this.#pick(6), full },
-      batch: { max: 1 + this.#pick(12), flushMs: this.#random() < 0.5 ? 0 : this.#pick(60), strategy: this.#one(['eightyPercent', 'fixed', 'doubling'] as const) },
+      batch: {
+        max: 1 + this.#pick(12),
+        flushMs: this.#random() < 0.5 ? 0 : this.#pick(60),
+        strategy: this.#one(['eightyPercent', 'fixed', 'doubling'] as const),
+      },
       retry: { attempts: ATTEMPTS, delayMs: 10, maxDelayMs: 50 },
       onKeyFull: this.#random() < 0.5 ? 'stall' : this.#one(['park', 'dead'] as const),
       concurrency: 1 + this.#pick(6),
@@ -166,10 +243,17 @@ class Scenario {
   #message(stream: string, n: number, actor: string, id: string, depth: number): Message {
     const key = `${actor[0]}${this.#pick(5)}`;
     const fails: ErrorClass[] = [];
-    if (this.#random() < 0.15) for (let i = this.#pick(4); i >= 0; i--) fails.push(this.#one(['transient', 'throttled', 'unknown', 'poison', 'transient', 'unknown'] as const));
+    if (this.#random() < 0.15)
+      for (let i = this.#pick(4); i >= 0; i--)
+        fails.push(this.#one(['transient', 'throttled', 'unknown', 'poison', 'transient', 'unknown'] as const));
     if (this.#random() < 0.02) fails.push('fatal');
     const message: Message = {
-      id, stream, n, actor, key, fails,
+      id,
+      stream,
+      n,
+      actor,
+      key,
+      fails,
       sleep: this.#random() < 0.4 ? 0 : this.#pick(30),
       hang: this.#random() < 0.02 ? this.#one([-1, 180]) : 0,
       poison: this.#random() < 0.006,
@@ -185,7 +269,8 @@ class Scenario {
         message.children.push(this.#message(`${stream}|${actor}/${key}`, n * 100 + i, target, `${id}.${i}`, depth + 1));
       }
     message.children.sort((a, b) => a.n - b.n);
-    if (actor === 'alpha' && this.#random() < 0.06) message.ask = { actor: 'gamma', key: `g${this.#pick(5)}`, value: this.#pick(1000) };
+    if (actor === 'alpha' && this.#random() < 0.06)
+      message.ask = { actor: 'gamma', key: `g${this.#pick(5)}`, value: this.#pick(1000) };
     return message;
   }
 
@@ -196,12 +281,22 @@ class Scenario {
       const name = `source${s}`;
       const actor = this.#one(['alpha', 'alpha', 'beta', 'across']);
       const replayable = this.#random() < 0.75;
-      const messages = Array.from({ length: 15 + this.#pick(40) }, (_, n) => this.#message(name, n, actor, `${name}#${n}`, 0));
+      const messages = Array.from({ length: 15 + this.#pick(40) }, (_, n) =>
+        this.#message(name, n, actor, `${name}#${n}`, 0),
+      );
       total += messages.length;
       this.#sources.push({ name, messages, replayable, contiguous: this.#random() < 0.6, cursor: 0, acked: 0 });
     }
-    for (let n = 0; n < 10 + this.#pick(30); n++) this.#tells.push(this.#message('tells', n, this.#one(['alpha', 'beta', 'gamma']), `tell#${n}`, 0));
-    for (let n = 0; n < this.#pick(6); n++) this.#asks.push({ ...this.#message('asks', total + n, 'gamma', `ask#${n}`, 2), fails: [], poison: false, hang: 0, value: n });
+    for (let n = 0; n < 10 + this.#pick(30); n++)
+      this.#tells.push(this.#message('tells', n, this.#one(['alpha', 'beta', 'gamma']), `tell#${n}`, 0));
+    for (let n = 0; n < this.#pick(6); n++)
+      this.#asks.push({
+        ...this.#message('asks', total + n, 'gamma', `ask#${n}`, 2),
+        fails: [],
+        poison: false,
+        hang: 0,
+        value: n,
+      });
   }
 
   /** A source half over the scripted messages. What is not replayable goes on where it was, like a pipe. */
@@ -215,7 +310,8 @@ class Scenario {
           const chunk: SourceRecord<Message>[] = [];
           for (let i = 0; i < 4 && at < source.messages.length; i++, at++)
             // What was acked one by one is not given again, as a broker would not.
-            if (source.contiguous || !judge.of(source.messages[at]!.id).settled) chunk.push({ position: at, value: source.messages[at]! });
+            if (source.contiguous || !judge.of(source.messages[at]!.id).settled)
+              chunk.push({ position: at, value: source.messages[at]! });
           await simulation().sleep(1);
           if (simulation().isGhost) return;
           source.cursor = at;
@@ -226,7 +322,9 @@ class Scenario {
         }
       },
       ack: ({ low, positions }) => {
-        const settled = source.contiguous ? source.messages.slice(source.acked, low) : positions.map(position => source.messages[position]!);
+        const settled = source.contiguous
+          ? source.messages.slice(source.acked, low)
+          : positions.map(position => source.messages[position]!);
         source.acked = Math.max(source.acked, low);
         this.#observe();
         for (const message of settled) {
@@ -243,20 +341,24 @@ class Scenario {
       if (!message) return;
       this.#openTells++;
       this.judge.accepted(message.id);
-      this.#simulation.tells.tell(message.actor, message, { until: 'settled', waitMs: 1e9 }).then(
-        () => {
-          this.#openTells--;
-          this.#observe();
-          this.judge.settled(message.id, 'done');
-        },
-        (error: Error & { code?: string }) => {
-          this.#openTells--;
-          this.#observe();
-          if (error.code === 'MAILBOX_FULL') this.judge.settled(message.id, 'dropped');
-          else if (this.judge.of(message.id).dead === null) this.#fail(new Violation(`${message.id} was reported dead without a dead letter: ${error.message}`));
-          else this.judge.of(message.id).settled = true;
-        },
-      ).catch((error: unknown) => this.#fail(error));
+      this.#simulation.tells
+        .tell(message.actor, message, { until: 'settled', waitMs: 1e9 })
+        .then(
+          () => {
+            this.#openTells--;
+            this.#observe();
+            this.judge.settled(message.id, 'done');
+          },
+          (error: Error & { code?: string }) => {
+            this.#openTells--;
+            this.#observe();
+            if (error.code === 'MAILBOX_FULL') this.judge.settled(message.id, 'dropped');
+            else if (this.judge.of(message.id).dead === null)
+              this.#fail(new Violation(`${message.id} was reported dead without a dead letter: ${error.message}`));
+            else this.judge.of(message.id).settled = true;
+          },
+        )
+        .catch((error: unknown) => this.#fail(error));
       this.#simulation.environment.clock.after(this.#pick(20), () => tell(index + 1));
     };
     tell(0);
@@ -266,7 +368,8 @@ class Scenario {
       this.#simulation.tells.ask(message.actor, message, { deadlineMs: 1e6, waitMs: 1e9 }).then(
         value => {
           this.#openTells--;
-          if (value !== message.value) this.#fail(new Violation(`${message.id} was answered ${value}, not ${message.value}`));
+          if (value !== message.value)
+            this.#fail(new Violation(`${message.id} was answered ${value}, not ${message.value}`));
         },
         (error: Error & { code?: string }) => {
           this.#openTells--;
@@ -292,12 +395,19 @@ class Scenario {
       const message = letter.message as Message;
       if (!message.id.startsWith('inner')) judge.dead(message.id, letter.error.code ?? letter.error.class ?? 'unknown');
     }
-    for (const message of this.#simulation.parkedBodies() as Message[]) if (!message.id.startsWith('inner')) judge.of(message.id).parked = true;
+    for (const message of this.#simulation.parkedBodies() as Message[])
+      if (!message.id.startsWith('inner')) judge.of(message.id).parked = true;
     judge.deaths = this.#simulation.threads.deaths;
   }
 
   #allOver(): boolean {
-    for (const record of this.judge.records.values()) if (record.accepted && !record.forsaken && (record.parked ? !record.succeeded && record.dead === null : !this.judge.isOver(record.message.id))) return false;
+    for (const record of this.judge.records.values())
+      if (
+        record.accepted &&
+        !record.forsaken &&
+        (record.parked ? !record.succeeded && record.dead === null : !this.judge.isOver(record.message.id))
+      )
+        return false;
     return true;
   }
 
@@ -307,7 +417,11 @@ class Scenario {
     if (message.ask && code === 'ASK_REJECTED') return true;
     // A stalled host makes handlers late; one that then fails has timed out, which costs an attempt.
     if (this.#stalls > 0 && message.fails.length > 0) return true;
-    return mayDie(message, ATTEMPTS) || message.hang !== 0 || (message.ask !== null && (code === 'MAILBOX_FULL' || code === 'KEY_FULL'));
+    return (
+      mayDie(message, ATTEMPTS) ||
+      message.hang !== 0 ||
+      (message.ask !== null && (code === 'MAILBOX_FULL' || code === 'KEY_FULL'))
+    );
   }
 
   #fault(): void {
@@ -344,7 +458,9 @@ class Scenario {
   /** What a source that cannot replay had given when its thread died may be lost with it. */
   #forsake(): void {
     for (const source of this.#sources)
-      if (!source.replayable) for (let at = 0; at < source.cursor; at++) for (const message of withChildren(source.messages[at]!)) this.judge.of(message.id).forsaken = true;
+      if (!source.replayable)
+        for (let at = 0; at < source.cursor; at++)
+          for (const message of withChildren(source.messages[at]!)) this.judge.of(message.id).forsaken = true;
   }
 
   // ── handlers ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -400,7 +516,20 @@ class Scenario {
     if (wait > 0) await this.#simulation.sleep(wait);
     if (message.ask) {
       const { actor, key, value } = message.ask;
-      const inner: Message = { id: `inner:${message.id}`, stream: '', n: 0, actor, key, sleep: 0, fails: [], hang: 0, poison: false, children: [], ask: null, value };
+      const inner: Message = {
+        id: `inner:${message.id}`,
+        stream: '',
+        n: 0,
+        actor,
+        key,
+        sleep: 0,
+        fails: [],
+        hang: 0,
+        poison: false,
+        children: [],
+        ask: null,
+        value,
+      };
       let answer: number;
       try {
         answer = await ctx.ask<Message, number>(actor, inner);

@@ -17,7 +17,9 @@ export interface SeedReport {
 export function runSeeds(from: number, count: number, root = new URL('../../', import.meta.url)): Promise<SeedReport> {
   const script = fileURLToPath(new URL('test/simulation/simulate.ts', root));
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [script, '--json', '--from', String(from), '--seeds', String(count)], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [script, '--json', '--from', String(from), '--seeds', String(count)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let out = '';
     let err = '';
     child.stdout.on('data', (data: Buffer) => {
@@ -33,7 +35,15 @@ export function runSeeds(from: number, count: number, root = new URL('../../', i
         resolve(JSON.parse(line ?? '') as SeedReport);
       } catch {
         // It broke down altogether: for a mutant that is a catch, for the engine a failure that must be seen.
-        resolve({ seeds: 0, seconds: 0, steps: 0, faults: 0, repeats: 0, transitions: {}, failed: { seed: from, message: `exit ${code}: ${err.slice(-2000)}` } });
+        resolve({
+          seeds: 0,
+          seconds: 0,
+          steps: 0,
+          faults: 0,
+          repeats: 0,
+          transitions: {},
+          failed: { seed: from, message: `exit ${code}: ${err.slice(-2000)}` },
+        });
       }
     });
   });
@@ -43,5 +53,7 @@ export function runSeeds(from: number, count: number, root = new URL('../../', i
 export async function runAllSeeds(from: number, count: number): Promise<SeedReport[]> {
   const cores = availableParallelism();
   const each = Math.ceil(count / cores);
-  return Promise.all(Array.from({ length: cores }, (_, i) => runSeeds(from + i * each, Math.min(each, count - i * each))));
+  return Promise.all(
+    Array.from({ length: cores }, (_, i) => runSeeds(from + i * each, Math.min(each, count - i * each))),
+  );
 }

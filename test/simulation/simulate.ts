@@ -3,7 +3,14 @@ import { parseArgs } from 'node:util';
 import { TRANSITIONS, type Transition } from '../../runtime/environment.ts';
 import { runScenario } from './scenario.ts';
 
-const { values } = parseArgs({ options: { seeds: { type: 'string', default: '1000' }, from: { type: 'string', default: '1' }, seed: { type: 'string' }, json: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '1000' },
+    from: { type: 'string', default: '1' },
+    seed: { type: 'string' },
+    json: { type: 'boolean', default: false },
+  },
+});
 
 const transitions = new Map<Transition, number>();
 if (values.seed !== undefined) {
@@ -34,9 +41,22 @@ if (values.seed !== undefined) {
   }
   const missed = TRANSITIONS.filter(transition => !transitions.has(transition));
   const seconds = (performance.now() - began) / 1000;
-  if (values.json) console.log(JSON.stringify({ seeds: seed - from, seconds, steps, faults, repeats, failed, transitions: Object.fromEntries(transitions) }));
+  if (values.json)
+    console.log(
+      JSON.stringify({
+        seeds: seed - from,
+        seconds,
+        steps,
+        faults,
+        repeats,
+        failed,
+        transitions: Object.fromEntries(transitions),
+      }),
+    );
   else {
-    console.log(`${seed - from} seeds in ${seconds.toFixed(1)} s: ${steps} steps, ${faults} faults, ${repeats} repeats`);
+    console.log(
+      `${seed - from} seeds in ${seconds.toFixed(1)} s: ${steps} steps, ${faults} faults, ${repeats} repeats`,
+    );
     console.log(missed.length === 0 ? 'all transitions reached' : `not reached: ${missed.join(', ')}`);
     if (failed) console.log(`FAILED ${failed.message}\nreplay with: npm run simulate -- --seed ${failed.seed}`);
   }
