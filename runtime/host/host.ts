@@ -300,7 +300,9 @@ export class Host implements ContextHost {
       item = next;
     }
     if (dropped && mailbox.count === 0 && mailbox.standing === 'ready') this.scheduler.unline(mailbox);
-    if (dropped) this.scheduler.consider(cell, mailbox);
+    if (!dropped) return;
+    this.#maybeFree(cell, mailbox);
+    this.scheduler.consider(cell, mailbox);
   }
 
   // ── accepting ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -419,7 +421,11 @@ export class Host implements ContextHost {
 
   #maybeFree(cell: Cell, mailbox: Mailbox): void {
     if (mailbox.parked > 0) this.#parking.drained(cell, mailbox);
-    if (mailbox.holding === null || !cell.hasRoomAgain(mailbox)) return;
+    if (cell.hasRoomAgain(mailbox)) this.#freeHolders(cell, mailbox);
+  }
+
+  #freeHolders(cell: Cell, mailbox: Mailbox): void {
+    if (mailbox.holding === null) return;
     for (const origin of mailbox.holding) origin.free(cell.index, mailbox.key);
     mailbox.holding = null;
   }
@@ -491,6 +497,7 @@ export class Host implements ContextHost {
       this.scheduler.consider(cell, mailbox);
       return;
     }
+    this.#freeHolders(cell, mailbox);
     if (mailbox.standing === 'idle') cell.idle.remove(mailbox);
     cell.forget(mailbox);
     this.#residents.dismiss(cell, mailbox, () => {});

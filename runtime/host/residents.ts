@@ -29,8 +29,11 @@ export class Residents {
       const now = this.#environment.clock.now();
       for (const cell of cells) {
         if (!cell) continue;
-        while (cell.idle.head !== null && cell.idle.head.idleSince + cell.options.passivateMs <= now)
+        // Each once at most: who is pinned goes to the end of the list.
+        for (let left = cell.idle.size; left > 0; left--) {
+          if (cell.idle.head === null || cell.idle.head.idleSince + cell.options.passivateMs > now) break;
           this.passivate(cell, cell.idle.head);
+        }
       }
       this.watch(cells);
     });

@@ -108,6 +108,6 @@ export class Item {
   }
 
   get isAsk(): boolean {
-    return this.extras?.ask;
+    return this.extras?.ask === true;
   }
 }

@@ -10,7 +10,7 @@ it('stop() while busy settles all that was given', async () => {
   expect(report).toEqual({ ok: true, unsettled: 0, spooled: 0, lost: 0 });
   const { messages, settled } = run.runtime.finalSummary!;
   expect(settled).toEqual({ done: messages, dead: 0, dropped: 0 });
-  expect(run.judge(0, undefined, messages).faults).toEqual([]);
+  expect(run.judge(0, { positions: messages }).faults).toEqual([]);
 });
 
 /** Ends within grace, closing and taking down, and leaves nothing that keeps the process. */
@@ -77,5 +77,5 @@ it('a host that dies while draining is replaced, and the drain goes on', async (
   expect(await stopping).toEqual({ ok: true, unsettled: 0, spooled: 0, lost: 0 });
   const { messages, restarts } = run.runtime.finalSummary!;
   expect(restarts).toBe(1);
-  expect(run.judge(1000, undefined, messages).faults).toEqual([]);
+  expect(run.judge(1000, { positions: messages }).faults).toEqual([]);
 });

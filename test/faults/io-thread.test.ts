@@ -25,7 +25,7 @@ async function survives(how: 'exit' | 'block', run: Run, restarts = 1): Promise<
   const dead = `${key} ${n}`;
   await run.progress(6000, () => true);
   const summary = await run.finish();
-  const verdict = run.judge(2 * WINDOW, new Set([dead]));
+  const verdict = run.judge(2 * WINDOW, { excused: new Set([dead]) });
   console.log(
     `I/O thread, ${how}: gone for ${summary.longestRecoveryMs} ms; ${verdict.lost} lost, ${verdict.repeats} repeats; settled up to ${settledBefore} before`,
   );

@@ -42,6 +42,15 @@ export function tempDir(): string {
   return mkdtempSync(join(tmpdir(), 'keymill-faults-'));
 }
 
+export interface Leniency {
+  /** Messages that may be missing, as `KEY N`. */
+  excused?: ReadonlySet<string>;
+  /** Positions given, where the source did not come to its end. */
+  positions?: number;
+  /** Parked messages are acked before they are handled: that is what the park is for. */
+  parks?: boolean;
+}
+
 /** Follows the ledgers and files of a run, whoever makes it. */
 export class Follower {
   readonly params: KeyedParams;
@@ -147,7 +156,7 @@ export class Follower {
   }
 
   /** Judges by how many messages the source gave: as it says itself, if it came to its end. */
-  judge(maxRepeats: number, excused?: ReadonlySet<string>, positions?: number): Verdict {
+  judge(maxRepeats: number, { excused, positions, parks = false }: Leniency = {}): Verdict {
     const { keys, perKey, second, dir } = this.params;
     const given = this.given(
       positions ?? (perKey === undefined ? Number(readFileSync(join(dir, 'given'), 'utf8')) : keys * perKey),
@@ -156,7 +165,7 @@ export class Follower {
       const { key, n } = messageAt(position, keys);
       return `${second ? 'second/' : ''}${key} ${n}`;
     };
-    return judge(this.lines(), { given, maxRepeats, excused, at });
+    return judge(this.lines(), { given, maxRepeats, excused, at: parks ? undefined : at });
   }
 }
 

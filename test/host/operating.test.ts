@@ -6,7 +6,7 @@ import { FrameWriter } from '../../runtime/lanes/frame.ts';
 import { HELD } from '../../runtime/lanes/homes.ts';
 import { hashKey } from '../../runtime/lanes/key-hash.ts';
 import { BOUNCED, DONE, type Returns } from '../../runtime/lanes/port.ts';
-import type { Context } from '../../runtime/topology/define.ts';
+import type { BatchContext, Context } from '../../runtime/topology/define.ts';
 import { type HandPort, handPorts } from '../support/hand-port.ts';
 import { message } from '../support/messages.ts';
 import { type OneHost, oneHost, SLOT } from '../support/one-host.ts';
@@ -344,7 +344,7 @@ describe('after the death of a host', () => {
         one: {
           key: (message: Message) => message.key,
           handle: async (message: Message, ctx: Context) => {
-            log.push(`+${message.n} ${ctx.trigger}`);
+            log.push(`+${message.n} ${(ctx as unknown as BatchContext).trigger}`);
             if (message.n === 1) await ctx.ask('helper', 1);
             await new Promise<void>(resolve => on.environment.clock.after(10, resolve));
             log.push(`-${message.n}`);
@@ -383,7 +383,8 @@ describe('after the death of a host', () => {
       actors: {
         one: {
           key: (message: Message) => message.key,
-          handle: (message: Message, ctx: Context) => void (ctx.trigger === 'solo' && solo.push(message.n)),
+          handle: (message: Message, ctx: Context) =>
+            void ((ctx as unknown as BatchContext).trigger === 'solo' && solo.push(message.n)),
         },
       },
     });
