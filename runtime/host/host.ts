@@ -135,7 +135,10 @@ export class Host implements ContextHost {
         this.#maybeFree(cell, mailbox);
         this.delivery.start(cell, mailbox, items, trigger, alone);
       },
-      expire: (cell, mailbox, item) => this.delivery.expire(cell, mailbox, item),
+      expire: (cell, mailbox, item) => {
+        this.#maybeFree(cell, mailbox);
+        this.delivery.expire(cell, mailbox, item);
+      },
     });
     this.delivery = new Delivery({
       environment,
@@ -766,6 +769,7 @@ export class Host implements ContextHost {
           item,
           new KeymillError('REPLAYED', 'skipped by an operator', { place: { actor: cell.name } }),
         );
+        this.#maybeFree(cell, mailbox);
         this.scheduler.consider(cell, mailbox);
       }
       value = inspectKey(cell, mailbox, this.environment.clock.now());

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { KeyedParams } from './fixtures/keyed.ts';
+import { type KeyedParams, messageAt } from './fixtures/keyed.ts';
 import type { Kind } from './fixtures/mischief.ts';
 import { ChildRun, Run, recovery, tempDir } from './support.ts';
 
@@ -53,6 +53,20 @@ it('survives a host that runs out of heap', async () => {
   expect(verdict.faults).toEqual([]);
   expect(report).toMatchObject({ ok: true });
   expect(summary).toMatchObject({ restarts: 1, settled: { done: 9600, dead: 0, dropped: 0 } });
+});
+
+it('settles every tell though a host dies under them', async () => {
+  const run = await Run.start({
+    keys: 20,
+    tellsOnly: true,
+    mischief: [{ kind: 'exit', key: 'k7', from: 10, when: 'once' }],
+  });
+  const tells = Array.from({ length: 1000 }, (_, i) =>
+    run.runtime.tell('first', messageAt(i, 20), { until: 'settled' }),
+  );
+  await Promise.all(tells);
+  expect(run.judge(MAX_REPEATS, { positions: 1000 }).faults).toEqual([]);
+  expect(await run.runtime.summary()).toMatchObject({ restarts: 1, settled: { done: 1000, dead: 0, dropped: 0 } });
 });
 
 it('survives eight deaths in a row, and quarantines nobody', async () => {

@@ -4,7 +4,7 @@ import type { Mischief } from './fixtures/mischief.ts';
 import { Run } from './support.ts';
 
 const hoards = (when?: 'once'): Mischief[] => [{ kind: 'hoard', key: 'k7', from: 20, ...(when ? { when } : {}) }];
-const set = { stuckMs: 2000, 'heap.maxMb': 64, 'heap.pauseAt': 0.6, 'sources.numbers.window.messages': 2000 };
+const set = { stuckMs: 1000, 'heap.maxMb': 64, 'heap.pauseAt': 0.6, 'sources.numbers.window.messages': 2000 };
 
 it('pauses the intake of a host whose heap is above the watermark', async () => {
   const run = await Run.start({ keys: 24, mischief: hoards('once') }, { set });

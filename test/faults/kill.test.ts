@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type KeyedParams, messageAt } from './fixtures/keyed.ts';
 import type { Victim } from './fixtures/victim.ts';
-import { ChildRun, Run, tempDir } from './support.ts';
+import { ChildRun, Follower, Run, tempDir } from './support.ts';
 
 const KEYS = 24;
 const WINDOW = 2000;
@@ -29,13 +29,14 @@ function checkpoint(dir: string): number {
 it('loses nothing over kills of the whole process, and goes on where it stood', async () => {
   const perKey = 1500;
   const params = { ...written(KEYS, perKey), second: true };
+  const ledger = new Follower(params);
   let handledLate = 0;
   for (let loop = 0; loop < LOOPS; loop++) {
     const run = new ChildRun(params, { set }, 'stay');
     const before = checkpoint(params.dir);
     await run.until(() => checkpoint(params.dir) >= before + 1000, 'a checkpoint');
     await run.kill();
-    const lines = run.lines();
+    const lines = ledger.lines();
     const low = checkpoint(params.dir);
     expect(low).toBeLessThan(KEYS * perKey);
     // Nothing below the checkpoint that was not handled to the end, children included.
@@ -52,7 +53,7 @@ it('loses nothing over kills of the whole process, and goes on where it stood', 
   }
   const last = new ChildRun(params, { set });
   const { summary, report } = await last.over();
-  const verdict = last.judge(handledLate + 2 * LOOPS * WINDOW);
+  const verdict = ledger.judge(handledLate + 2 * LOOPS * WINDOW);
   console.log(
     `kill -9, ${LOOPS} times: ${verdict.lost} of ${2 * KEYS * perKey} lost, ${verdict.reordered} reordered, ${verdict.repeats} repeats; ${summary.messages} messages were left for the last run`,
   );
@@ -60,10 +61,10 @@ it('loses nothing over kills of the whole process, and goes on where it stood', 
   expect(report).toMatchObject({ ok: true });
   expect(checkpoint(params.dir)).toBe(KEYS * perKey);
   // All is done: the next run has nothing to do.
-  const lines = last.lines().length;
+  const lines = ledger.lines().length;
   const idle = new ChildRun(params, { set });
   expect((await idle.over()).summary).toMatchObject({ messages: 0, restarts: 0 });
-  expect(idle.lines()).toHaveLength(lines);
+  expect(ledger.lines()).toHaveLength(lines);
 });
 
 it('a drained runtime leaves the very position it reached', async () => {

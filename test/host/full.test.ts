@@ -76,6 +76,34 @@ describe('Wait', () => {
   });
 });
 
+describe('a key that senders hold is free again', () => {
+  const full = async () => {
+    const { on, handled } = await filling({ mailbox: { maxMessages: 2 } });
+    for (let n = 0; n < 3; n++) on.push('one', { key: 'a', n }, { deadlineMs: 100 });
+    await on.settle();
+    on.push('one', { key: 'a', n: 3 });
+    await on.settle();
+    expect(on.stats('one').depth).toBe(3);
+    return { on, handled };
+  };
+
+  it('when all of its messages ran out of their deadlines', async () => {
+    const { on, handled } = await full();
+    await on.advance(200);
+    await resumed(on);
+    expect(handled).toEqual([3]);
+    expect(on.outcomes).toEqual({ 0: 'dead', 1: 'dead', 2: 'dead', 3: 'done' });
+  });
+
+  it('when an operator skipped what it held', async () => {
+    const { on, handled } = await full();
+    for (let n = 0; n < 3; n++) on.key('one', 'a', 'skip');
+    await on.settle();
+    await resumed(on);
+    expect(handled).toEqual([3]);
+  });
+});
+
 describe('a drop mode', () => {
   const modes: [full: 'DropOldest' | 'DropNewest' | 'DropWrite', kept: number[], dropped: number[]][] = [
     ['DropOldest', [2, 3, 4], [0, 1]],
