@@ -24,7 +24,7 @@ export class AppendLog {
     this.#end = end;
   }
 
-  /** Opens or makes the file and shows each line to `visit`. Throws OUTPUT_UNWRITABLE. */
+  /** Opens or makes the file and shows each line to `visit`. Throws OUTPUT_UNWRITABLE, and IO_FAILED at the line that `visit` could not read. */
   static async open(path: string, visit: (line: string, place: LinePlace) => void): Promise<AppendLog> {
     let file: FileHandle;
     try {
@@ -36,9 +36,23 @@ export class AppendLog {
         place: { at: path },
       });
     }
-    const end = await scan(file, visit);
-    await file.truncate(end);
-    return new AppendLog(path, file, end);
+    let line = 0;
+    try {
+      const end = await scan(file, (text, place) => {
+        line++;
+        visit(text, place);
+      });
+      await file.truncate(end);
+      return new AppendLog(path, file, end);
+    } catch (cause) {
+      await file.close();
+      const at = `${path}:${line}`;
+      throw new KeymillError('IO_FAILED', `${at}: ${(cause as Error).message}`, {
+        cause,
+        place: { at },
+        class: 'fatal',
+      });
+    }
   }
 
   /** Writes lines in one go and resolves when they are on the disk. Nothing half-written stays after a failure. */

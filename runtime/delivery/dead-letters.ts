@@ -69,12 +69,18 @@ class DeadLetterFile implements IoResource {
   async handleBatch(asks: readonly DeadLetterOp[]): Promise<readonly IoReply[]> {
     const replies: IoReply[] = new Array(asks.length);
     const writes: { index: number; id: string; line: string }[] = [];
+    const written = new Map<string, string>();
     for (let i = 0; i < asks.length; i++) {
       const ask = asks[i]!;
       if (ask.op === 'write') {
-        const id = await this.#idFor(ask.letter);
-        if (id === undefined) replies[i] = { value: undefined };
-        else writes.push({ index: i, id, line: encode({ ...ask.letter, id }) });
+        const id = await this.#idFor(ask.letter, written);
+        if (id === undefined) {
+          replies[i] = { value: undefined };
+          continue;
+        }
+        const line = encode({ ...ask.letter, id });
+        written.set(id, line);
+        writes.push({ index: i, id, line });
       }
     }
     if (writes.length > 0) {
@@ -102,13 +108,15 @@ class DeadLetterFile implements IoResource {
   /**
    * The id to write it under; undefined when this letter stands already, written before a crash. A source that reads
    * another file from position 0, as the one of the next day, gives other messages the same ids: they get a number.
+   * `written`: lines of this drain, by id, which are about to stand.
    */
-  async #idFor(letter: DeadLetter): Promise<string | undefined> {
+  async #idFor(letter: DeadLetter, written: ReadonlyMap<string, string>): Promise<string | undefined> {
     let { id } = letter;
     for (let number = 2; ; number++) {
       const place = this.#letters.get(id);
-      if (!place) return id;
-      const { actor, packed } = JSON.parse(await this.#log.read(place)) as { actor: string; packed: string };
+      const line = place ? await this.#log.read(place) : written.get(id);
+      if (line === undefined) return id;
+      const { actor, packed } = JSON.parse(line) as { actor: string; packed: string };
       if (actor === letter.actor && packed === pack(letter.message)) return undefined;
       id = `${letter.id}~${number}`;
     }

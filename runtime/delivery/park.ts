@@ -77,7 +77,8 @@ class ParkFile implements IoResource {
   static async open(context: IoContext): Promise<ParkFile> {
     const keys = new Map<string, ParkedKey>();
     const bySeq = new Map<number, ParkedKey>();
-    let next = 1;
+    // Hosts remember how far they took, so numbers must not start anew when the file was emptied: they start at the time.
+    let next = Math.floor(context.environment.clock.wall()) * 1000;
     const log = await AppendLog.open(join(context.dataDir, 'parked.ndjson'), (line, place) => {
       const stored = JSON.parse(line);
       if (stored.forget) {
@@ -92,7 +93,7 @@ class ParkFile implements IoResource {
       parked.lines.set(stored.seq, { place, id });
       parked.ids.set(id, stored.seq);
       bySeq.set(stored.seq, parked);
-      next = stored.seq + 1;
+      next = Math.max(next, stored.seq + 1);
     });
     if (keys.size === 0) await log.clear();
     return new ParkFile(log, keys, next);

@@ -116,6 +116,7 @@ export async function makePlan(topology: Topology, overrides: Overrides, cores: 
   for (const [actor, entry] of Object.entries(actors ?? {})) {
     const { use, ...own } =
       'kind' in entry && entry.kind === 'actor' ? { use: entry as Actor } : (entry as Exclude<ActorEntry, Actor>);
+    if (actor.startsWith('io:')) faults.push(`actors.${actor}: the name of an actor may not begin with io:`);
     const resolved = await resolve<Actor>(use, 'actor', `actors.${actor}`);
     planned.push({
       name: actor,
@@ -124,6 +125,8 @@ export async function makePlan(topology: Topology, overrides: Overrides, cores: 
       io: null,
     });
   }
+  for (const own of [DEAD_LETTERS, PARK].map(full => full.slice(3)))
+    if (Object.hasOwn(io, own)) faults.push(`io.${own}: this name is the engine's own`);
   const specs: [string, IoSpec][] = [...Object.entries(io), ['dead-letters', deadLetters()], ['park', park()]];
   const kinds = [
     ...new Set(specs.map(([, spec]) => spec?.kind).filter(kind => kind !== 'dead-letters' && kind !== 'park')),
@@ -301,7 +304,9 @@ function check<S extends z.ZodType>(
       (part, name) => (part as Record<PropertyKey, unknown> | undefined)?.[name],
       value,
     );
-    faults.push(`${at}: ${issue.message}${issue.code === 'unrecognized_keys' ? '' : `, found ${describe(found)}`}`);
+    faults.push(
+      `${at === '' ? '' : `${at}: `}${issue.message}${issue.code === 'unrecognized_keys' ? '' : `, found ${describe(found)}`}`,
+    );
   }
   return undefined;
 }
@@ -334,7 +339,7 @@ function withOverrides(definition: TopologyDefinition, overrides: Overrides, fau
     if (
       (section === 'io' || section === 'actors' || section === 'sources') &&
       name !== undefined &&
-      !(name in ((result[section] as object | undefined) ?? {}))
+      !Object.hasOwn((result[section] as object | undefined) ?? {}, name)
     ) {
       faults.push(`--set ${path}: there is no ${section}.${name}`);
       continue;
@@ -370,12 +375,11 @@ export function refuseWaitingCycles(
   const visit = (name: string, trail: string[]): void => {
     const at = trail.indexOf(name);
     if (at >= 0) {
-      const cycle = trail.slice(at);
-      if (cycle.every(waits))
-        throw new KeymillError('CYCLE_WAITS', `${[...cycle, name].join(' → ')}`, { place: { actor: name } });
-      return;
+      const cycle = [...trail.slice(at), name].join(' → ');
+      throw new KeymillError('CYCLE_WAITS', cycle, { place: { actor: name } });
     }
-    if (done.has(name)) return;
+    // Who does not wait breaks every cycle it is in: what is left must have none at all.
+    if (done.has(name) || !waits(name)) return;
     for (const next of edges(name)) visit(next, [...trail, name]);
     done.add(name);
   };

@@ -12,6 +12,7 @@ import { failNextWrite } from '../support/failing-disk.ts';
 import { messageBody, messageKey } from '../support/messages.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
+const ERROR = toWire(new KeymillError('IO_FAILED', 'down', { cause: new Error('socket') }));
 const AT = Date.UTC(2026, 10, 22, 4, 5, 6, 789);
 
 function letter(id: string, part: Partial<DeadLetter> = {}): DeadLetter {
@@ -22,7 +23,7 @@ function letter(id: string, part: Partial<DeadLetter> = {}): DeadLetter {
     message: { id },
     attempts: 6,
     at: AT,
-    error: toWire(new KeymillError('IO_FAILED', 'down', { cause: new Error('socket') })),
+    error: ERROR,
     history: [{ at: AT - 100, class: 'unknown', message: 'first' }],
     ...part,
   };
@@ -30,9 +31,9 @@ function letter(id: string, part: Partial<DeadLetter> = {}): DeadLetter {
 
 async function store(folder?: string) {
   const dataDir = folder ?? (await tempFolder('letters'));
-  const { client, drain, resource } = await opened(deadLetters(), dataDir);
+  const { client, drain, close } = await opened(deadLetters(), dataDir);
   const write = async (...letters: DeadLetter[]) => drain(...letters.map(one => ({ op: 'write', letter: one })));
-  return { client, drain, write, close: () => resource.close(), dataDir, path: join(dataDir, 'dead-letters.ndjson') };
+  return { client, drain, write, close, dataDir, path: join(dataDir, 'dead-letters.ndjson') };
 }
 
 describe('a dead letter', () => {
@@ -45,7 +46,7 @@ describe('a dead letter', () => {
   });
 
   it('gives back the very message and key, whatever they hold', async () => {
-    const { client, write, close, dataDir } = await store();
+    const { write, close, dataDir } = await store();
     const letters = fc
       .sample(fc.tuple(messageBody, messageKey), { numRuns: 200, seed: 7 })
       .map(([message, key], i) => letter(`n${i}`, { message, key }));
@@ -63,7 +64,7 @@ describe('a dead letter', () => {
       raw: Buffer.from([0, 255]),
       map: new Map([[1n, new Set(['x'])]]),
     });
-    expect((await client.list({ limit: 1 }))[0]!.id).toBe('bytes');
+    expect((await again.client.list({ limit: 1 }))[0]!.id).toBe('bytes');
   });
 
   it('is readable with any tool: one JSON object a line, with its message as far as JSON can show it', async () => {
@@ -90,13 +91,13 @@ describe('a dead letter', () => {
   });
 
   it('written again, after a crash between the write and the ack, is one', async () => {
-    const { client, write, close, dataDir, path } = await store();
+    const { write, close, dataDir, path } = await store();
     await write(letter('a'), letter('b'));
     await write(letter('a'));
     await close();
     const again = await store(dataDir);
     await again.write(letter('b', { attempts: 7 }));
-    expect((await client.list()).map(one => one.id)).toEqual(['a', 'b']);
+    expect((await again.client.list()).map(one => one.id)).toEqual(['a', 'b']);
     expect((await readFile(path, 'utf8')).trimEnd().split('\n')).toHaveLength(2);
   });
 
@@ -173,6 +174,18 @@ describe('a store in trouble', () => {
     expect(await readFile(path, 'utf8')).not.toContain('"b"');
     await write(letter('b'));
     expect((await client.list()).map(one => one.id)).toEqual(['a', 'b']);
+  });
+
+  it('whose file holds a line that is no JSON says where', async () => {
+    const { write, close, dataDir, path } = await store();
+    await write(letter('a'));
+    await close();
+    await appendFile(path, 'edited by hand\n');
+    await expect(store(dataDir)).rejects.toMatchObject({
+      code: 'IO_FAILED',
+      class: 'fatal',
+      place: { at: `${path}:2` },
+    });
   });
 
   it('after a crash in the middle of a write has all that was answered', async () => {

@@ -12,6 +12,7 @@ import { opened } from '../support/asking.ts';
 import { failNextWrite } from '../support/failing-disk.ts';
 import { messageBody, messageKey } from '../support/messages.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { type VirtualEnvironment, virtualEnvironment } from '../support/virtual-clock.ts';
 
 const FREE: Claim = { partition: 0, epoch: 1, incarnation: 1 };
 
@@ -30,16 +31,16 @@ function parked(position: number, key: Key = 'k', part: Partial<Parked> = {}): P
   };
 }
 
-async function store(folder?: string) {
+async function store(folder?: string, environment?: VirtualEnvironment) {
   const dataDir = folder ?? (await tempFolder('park'));
-  const { client, drain, resource } = await opened(park(), dataDir);
+  const { client, drain, close } = await opened(park(), dataDir, environment);
   const positions = async (key: Key = 'k', after = 0, count = 1000) =>
     (await client.take('one', key, after, count)).map(({ message }) => message.position);
   return {
     client,
     drain,
     positions,
-    close: () => resource.close(),
+    close,
     dataDir,
     bytes: async () => (await stat(join(dataDir, 'parked.ndjson'))).size,
   };
@@ -156,7 +157,9 @@ describe('the file', () => {
     );
     for (const seq of seqs) await first.client.forget('one', 'k', seq);
     await first.close();
-    const again = await store(first.dataDir);
+    const later = virtualEnvironment();
+    await later.advance(1);
+    const again = await store(first.dataDir, later);
     const [next] = await again.client.append([parked(50)], FREE);
     expect(next).toBeGreaterThan(seqs.at(-1)!);
   });

@@ -30,7 +30,7 @@ it('a call that lingers has its host recycled; only it is suspected', async () =
   const mischief: Mischief[] = [{ kind: 'hang', key: 'k3', from: 5, to: 5, when: 'once' }];
   const run = await Run.start(
     { keys: KEYS, mischief },
-    { set: { 'actors.first.timeoutMs': 50, 'actors.first.zombieMs': 100 } },
+    { set: { 'actors.first.timeoutMs': 50, 'actors.first.zombieMs': 100, 'sources.numbers.window.messages': 4000 } },
   );
   await run.progress(50, line => !well(line));
   const summary = await run.finish();
