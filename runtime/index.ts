@@ -2,6 +2,7 @@
 export type { DeadLetter } from './delivery/dead-letter.ts';
 export type { Clock, Environment, Timer } from './environment.ts';
 export {
+  asError,
   ClassifiedError,
   describe,
   ERRORS,

@@ -1,5 +1,5 @@
 /** What an ask adds to the end of an output, as text or bytes. Pure: nothing is remembered until it was written. */
-import { describe, KeymillError } from '../../runtime/errors.ts';
+import { describe, KeymillError } from '../../runtime/index.ts';
 import type { FileOp, Format } from './contract.ts';
 import { CsvReader } from './csv.ts';
 import { formatRow } from './csv-rows.ts';

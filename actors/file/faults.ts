@@ -1,5 +1,5 @@
 /** System errors of files, turned into keymill's codes. */
-import { asError, KeymillError } from '../../runtime/errors.ts';
+import { asError, KeymillError } from '../../runtime/index.ts';
 
 const NO_ROOM = new Set(['ENOSPC', 'EDQUOT']);
 

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { IoSpec } from '../../runtime/io/contract.ts';
+import type { IoSpec } from '../../runtime/index.ts';
 import { clientOf, type FileClient, keyOf } from './contract.ts';
 import { outputFault } from './faults.ts';
 import { checkOptions, type FileOptionsInput, parseOptions } from './options.ts';

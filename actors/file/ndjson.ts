@@ -2,7 +2,7 @@
  * Reads NDJSON: one JSON value per line, LF or CRLF, the last line with or without one. Blank lines are no records.
  * A line that is not JSON, not UTF-8 or too long is a broken record and keeps its place among the positions.
  */
-import type { SourceRecord } from '../../runtime/topology/define.ts';
+import type { SourceRecord } from '../../runtime/index.ts';
 import { type ReaderOptions, RecordList, type RecordReader } from './records.ts';
 import { ByteOrderMark, Span } from './span.ts';
 

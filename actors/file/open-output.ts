@@ -2,8 +2,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
-import { KeymillError } from '../../runtime/errors.ts';
-import type { Log } from '../../runtime/topology/define.ts';
+import { KeymillError, type Log } from '../../runtime/index.ts';
 import { EMPTY_TAIL, type Tail } from './encode.ts';
 import { codeOf } from './faults.ts';
 import type { FileOptions } from './options.ts';

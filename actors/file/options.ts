@@ -1,6 +1,6 @@
 /** The options of `file({ … })`: types, checks and the tables in the docs come from this schema. */
 import { z } from 'zod';
-import { KeymillError } from '../../runtime/errors.ts';
+import { KeymillError } from '../../runtime/index.ts';
 import { type FileRead, FORMATS } from './contract.ts';
 import { pathOf } from './place.ts';
 

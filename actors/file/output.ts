@@ -1,6 +1,6 @@
 /** One open output file, and what every output can do. The policies it keeps are told in sink.ts. */
 import type { FileHandle } from 'node:fs/promises';
-import type { KeymillError } from '../../runtime/errors.ts';
+import type { KeymillError } from '../../runtime/index.ts';
 import type { Addition, Tail } from './encode.ts';
 import { outputFault } from './faults.ts';
 

@@ -3,7 +3,7 @@
  * who finds all of them busy waits. What a file was like when it was closed is remembered (some hundred bytes a path),
  * so that it is neither emptied again nor searched for a torn line.
  */
-import type { IoContext } from '../../runtime/io/contract.ts';
+import type { IoContext } from '../../runtime/index.ts';
 import { outputFault } from './faults.ts';
 import { type Left, openOutput } from './open-output.ts';
 import type { FileOptions } from './options.ts';

@@ -2,7 +2,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, extname, isAbsolute, join, normalize, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { KeymillError } from '../../runtime/errors.ts';
+import { KeymillError } from '../../runtime/index.ts';
 import { FORMATS, type Format } from './contract.ts';
 
 export const STDIO = '-';

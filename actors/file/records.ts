@@ -1,7 +1,6 @@
 /** What the readers of all formats share: counting positions, passing over what comes before `from`, broken records. */
 import { isUtf8 } from 'node:buffer';
-import { type ErrorClass, KeymillError } from '../../runtime/errors.ts';
-import type { Position, SourceRecord } from '../../runtime/topology/define.ts';
+import { type ErrorClass, KeymillError, type Position, type SourceRecord } from '../../runtime/index.ts';
 import type { FileOptions } from './options.ts';
 import { KEPT_BYTES, type Span } from './span.ts';
 

@@ -19,9 +19,14 @@
  * - **Twice.** An append is not idempotent: after a crash, asks that were written but not answered are written again.
  */
 import { resolve } from 'node:path';
-import { describe, KeymillError } from '../../runtime/errors.ts';
-import type { IoContext, IoReply, IoResource } from '../../runtime/io/contract.ts';
-import type { SourceHalf } from '../../runtime/topology/define.ts';
+import {
+  describe,
+  type IoContext,
+  type IoReply,
+  type IoResource,
+  KeymillError,
+  type SourceHalf,
+} from '../../runtime/index.ts';
 import { type FileOp, isFileOp } from './contract.ts';
 import { type Addition, additionOf, type Target } from './encode.ts';
 import { holdsLines } from './open-output.ts';

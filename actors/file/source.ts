@@ -7,8 +7,7 @@
  * read is gone, so records are numbered on from where reading starts, and a line cut by an abort is lost.
  */
 import { statSync } from 'node:fs';
-import { KeymillError } from '../../runtime/errors.ts';
-import type { SourceHalf, SourceRecord, SourceTraits } from '../../runtime/topology/define.ts';
+import { KeymillError, type SourceHalf, type SourceRecord, type SourceTraits } from '../../runtime/index.ts';
 import { bytesOf } from './bytes.ts';
 import type { Format } from './contract.ts';
 import { CsvReader } from './csv.ts';

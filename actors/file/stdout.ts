@@ -5,8 +5,7 @@
  */
 import { fdatasync, fstatSync, write } from 'node:fs';
 import { promisify } from 'node:util';
-import type { Environment } from '../../runtime/environment.ts';
-import { KeymillError } from '../../runtime/errors.ts';
+import { type Environment, KeymillError } from '../../runtime/index.ts';
 import { type Addition, EMPTY_TAIL, type Tail } from './encode.ts';
 import { codeOf, outputFault } from './faults.ts';
 import { type Committed, joined, type Output } from './output.ts';

@@ -1,6 +1,5 @@
 /** `fsync: { everyMs }`: syncs the outputs that were written to since the last time, that often. */
-import type { Timer } from '../../runtime/environment.ts';
-import type { IoContext } from '../../runtime/io/contract.ts';
+import type { IoContext, Timer } from '../../runtime/index.ts';
 import type { FileOutput } from './output.ts';
 
 export class SyncTimer {

@@ -1,6 +1,6 @@
 /** What an existing file holds when it is opened for appending: where its whole lines end, and its first CSV row. */
 import { type FileHandle, open, unlink } from 'node:fs/promises';
-import { KeymillError } from '../../runtime/errors.ts';
+import { KeymillError } from '../../runtime/index.ts';
 import { CHUNK_BYTES } from './bytes.ts';
 import { CsvReader } from './csv.ts';
 import { CsvRows } from './csv-rows.ts';

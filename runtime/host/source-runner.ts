@@ -5,13 +5,13 @@
 
 import type { DeadLetter } from '../delivery/dead-letter.ts';
 import type { Environment } from '../environment.ts';
-import { asError, classOf, KeymillError, toWire } from '../errors.ts';
+import { asError, classOf, isKeymillError, KeymillError, toWire } from '../errors.ts';
 import { formatId, REPLAYABLE } from '../lanes/envelope.ts';
 import { hashKey } from '../lanes/key-hash.ts';
 import { DEAD, DONE, type Outcome, type Owner } from '../lanes/port.ts';
 import type { Sender } from '../lanes/sender.ts';
 import type { SourceSnapshot } from '../observe/stats.ts';
-import type { Log, Position, RecordMap, SourceHalf, SourceRecord } from '../topology/define.ts';
+import type { Log, Position, RecordMap, SourceHalf } from '../topology/define.ts';
 import type { SourceOptions } from '../topology/options.ts';
 import type { Cell } from './cell.ts';
 import { checkKey } from './context.ts';
@@ -204,13 +204,20 @@ export class SourceRunner implements Owner {
           if (this.#stop.signal.aborted) return;
           const position = base + record.position;
           length = record.position + 1;
-          const message = record.broken || !apply ? record.value : apply(record.value, { position });
+          let message = record.value;
+          let broken: Error | undefined = record.broken;
+          if (!broken && apply)
+            try {
+              message = apply(record.value, { position });
+            } catch (error) {
+              broken = asError(error);
+            }
           if (position < resume) continue;
           const wait = this.#mustWait();
           if (wait !== undefined) await this.#room();
           if (this.#stop.signal.aborted) return;
-          const sent = record.broken
-            ? this.#broken(record, position)
+          const sent = broken
+            ? this.#broken(record.value, broken, position)
             : this.#give(message, position, apply !== undefined);
           if (sent) await sent;
         }
@@ -230,7 +237,7 @@ export class SourceRunner implements Owner {
     try {
       keys = targets.map(target => checkKey(target.definition.key(message), target.name));
     } catch (error) {
-      return this.#broken({ position, value: message, broken: asError(error) as KeymillError }, position);
+      return this.#broken(message, asError(error), position);
     }
     this.#given++;
     this.#window.give(position, now, targets.length);
@@ -278,18 +285,17 @@ export class SourceRunner implements Owner {
   }
 
   /** A record that cannot become a message: dead letter and on, or the end, as onBroken says. */
-  #broken(record: SourceRecord, position: Position): undefined {
-    const error = record.broken!;
+  #broken(value: unknown, error: Error, position: Position): undefined {
     if (this.#spec.options.onBroken === 'fail')
       throw new KeymillError('SOURCE_FAILED', error.message, {
         cause: error,
-        place: { source: this.name, ...error.place },
+        place: { source: this.name, ...(isKeymillError(error) ? error.place : {}) },
       });
     this.#needs.log.warn({ source: this.name, err: toWire(error) }, 'record dead-lettered');
     this.#given++;
     const { targets } = this.#spec;
     this.#window.give(position, this.#needs.environment.clock.now(), targets.length);
-    for (let t = 0; t < targets.length; t++) this.#buryAt(position, t, record.value, error);
+    for (let t = 0; t < targets.length; t++) this.#buryAt(position, t, value, error);
     return undefined;
   }
 

@@ -192,25 +192,3 @@ describe('what is wrong is told with path, expectation and finding', () => {
     ]);
   });
 });
-
-it('every option has a doc, as the reference shows it', () => {
-  const undocumented: string[] = [];
-  const visit = (schema: { shape?: Record<string, unknown> }, path: string): void => {
-    for (const [name, field] of Object.entries(schema.shape ?? {})) {
-      const inner = unwrapped(field as never);
-      if (inner.shape) visit(inner, `${path}${name}.`);
-      else if (!(field as { meta(): { doc?: string } | undefined }).meta()?.doc) undocumented.push(path + name);
-    }
-  };
-  visit(actorSchema as never, 'actor.');
-  visit(sourceSchema as never, 'source.');
-  visit(runtimeSchema as never, 'runtime.');
-  expect(undocumented).toEqual([]);
-});
-
-/** The schema behind optional, default and prefault. */
-function unwrapped(field: { shape?: Record<string, unknown>; def?: { innerType?: never } }): {
-  shape?: Record<string, unknown>;
-} {
-  return field.shape || !field.def?.innerType ? field : unwrapped(field.def.innerType);
-}
