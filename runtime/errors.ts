@@ -52,6 +52,11 @@ export const ERRORS = {
     means: 'The bulkhead has no free slot and its queue is full.',
     todo: 'Raise its limit or queue, or send less.',
   },
+  CHECKPOINT_UNUSABLE: {
+    class: 'fatal',
+    means: 'The checkpoint of a source cannot be read, or was made of another input than the one that is there now.',
+    todo: 'Put the input or the checkpoint back, or delete the checkpoint file: the source is then read from its start.',
+  },
   CONFIG_INVALID: {
     class: 'fatal',
     means: 'The topology or an option of it is wrong.',

@@ -7,6 +7,7 @@ export const EXIT_FAILED = 1;
 export const EXIT_CONFIG = 78;
 
 const CONFIG_CODES = new Set([
+  'CHECKPOINT_UNUSABLE',
   'CONFIG_INVALID',
   'TOPOLOGY_MISSING',
   'ACTOR_MODULE_MISSING',

@@ -13,13 +13,14 @@ import { DEAD } from '../lanes/port.ts';
 import type { Sender } from '../lanes/sender.ts';
 import type { Item } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
+import { micros } from '../observe/stats.ts';
 import type { BatchTrigger, Key } from '../topology/define.ts';
 import { Batch, settleAs, settlePart } from './batch.ts';
 import type { Cell } from './cell.ts';
 import { type ContextHost, HandlerContext } from './context.ts';
 import type { Ledger } from './ledger.ts';
 import { hashId, markOf } from './ledger.ts';
-import { micros, type Scheduler } from './scheduler.ts';
+import type { Scheduler } from './scheduler.ts';
 
 /** A reply that is an error, from I/O actors: the ask fails, its message is done. */
 export class ReplyError {

@@ -52,6 +52,9 @@ export function snapshotCell(cell: Cell, now: number): ActorSnapshot {
     for (const item of batch.items) if (item.arrivedAt < oldest) oldest = item.arrivedAt;
   return {
     ...cell.stats,
+    queueing: cell.stats.queueing,
+    processing: cell.stats.processing,
+    endToEnd: cell.stats.endToEnd,
     dropped: { ...cell.stats.dropped },
     triggers: { ...cell.stats.triggers },
     capacity: cell.limitMessages,

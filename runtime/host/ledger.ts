@@ -10,7 +10,8 @@ import { murmur3 } from '../lanes/key-hash.ts';
 import type { Suspect } from './control.ts';
 
 const RECORD = 6;
-export const LEDGER_SLOTS = 4096;
+/** Slots at most, whatever the actors' `concurrency` adds up to. */
+const MAX_SLOTS = 4096;
 const ALONE = 1;
 
 export interface LedgerRecord extends Suspect {
@@ -27,7 +28,8 @@ export class Ledger {
     for (let i = words.length / RECORD - 1; i >= 0; i--) this.#free.push(i);
   }
 
-  static create(slots: number = LEDGER_SLOTS): Int32Array {
+  static create(batches: number): Int32Array {
+    const slots = Math.min(batches, MAX_SLOTS);
     return new Int32Array(new SharedArrayBuffer(4 * RECORD * slots));
   }
 

@@ -8,6 +8,7 @@ import { Deadlines } from '../mailbox/deadlines.ts';
 import type { Item } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
 import { Turns } from '../mailbox/turns.ts';
+import { micros } from '../observe/stats.ts';
 import type { BatchTrigger } from '../topology/define.ts';
 import type { RuntimeOptions } from '../topology/options.ts';
 import type { Cell } from './cell.ts';
@@ -269,9 +270,4 @@ function isSuspect(mailbox: Mailbox, item: Item): boolean {
 
 function isTimer(item: Item): boolean {
   return (item.flags & TIMER) !== 0;
-}
-
-/** Histograms take whole numbers from 1. */
-export function micros(ms: number): number {
-  return Math.max(1, Math.round(ms * 1000));
 }

@@ -5,7 +5,7 @@
  */
 import type { Environment } from '../environment.ts';
 import type { PolicyOptionsInput } from '../policies/options.ts';
-import type { Key, Log, MaybePromise, SourceHalf } from '../topology/define.ts';
+import type { Key, Log, MaybePromise, SourceHalf, SourceTraits } from '../topology/define.ts';
 
 export interface IoContext {
   /** Its name in the topology. */
@@ -43,6 +43,8 @@ export interface IoSpec<C = unknown> {
   readonly options: Record<string, unknown>;
   /** Checks the options and says what is wrong with path and range. Called in the main thread by `check` and `start`. */
   check(options: Record<string, unknown>): readonly { path: string; message: string }[];
+  /** Traits of its sources as far as valid options tell them; what only the opened resource knows is left out. */
+  traits?(options: Record<string, unknown>): Partial<SourceTraits>;
   /** Asks with the same key are handled in order, one batch at a time; different keys at once. Pure: runs in every thread. */
   key(ask: unknown): Key;
   /** Opens the resources, in the I/O thread only. */

@@ -3,9 +3,10 @@
  * the same counts (measured on Node 22, 24 and 26). So the histogram last received from a thread that died holds all it
  * ever recorded, and is folded in as it is.
  */
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import type { RecordableHistogram } from 'node:perf_hooks';
 import { type Registry, Summary } from 'prom-client';
 import { type MetricName, metricRow, QUANTILES } from './metric-names.ts';
+import { latencyHistogram } from './stats.ts';
 
 const MICROS_PER_MS = 1000;
 
@@ -21,7 +22,7 @@ export interface Percentiles {
   maxMs: number;
 }
 
-/** Converts a histogram of whole µs to figures in ms (three significant digits, as the histogram keeps them). */
+/** Converts a histogram of whole µs to figures in ms (exact to 1 %, as the histogram keeps them). */
 export function percentiles(histogram: RecordableHistogram): Percentiles {
   if (histogram.count === 0) return { count: 0, p50Ms: 0, p95Ms: 0, p99Ms: 0, meanMs: 0, maxMs: 0 };
   return {
@@ -36,7 +37,7 @@ export function percentiles(histogram: RecordableHistogram): Percentiles {
 
 /**
  * Sum of all recorded µs. Node keeps no sum, but the mean is the sum of the buckets' whole middles over the count, so
- * this is that sum back, whole and therefore never smaller than before. Exact to the histogram's three digits.
+ * this is that sum back, whole and therefore never smaller than before. Exact to the histogram's 1 %.
  */
 export function sumMicros(histogram: RecordableHistogram): number {
   return histogram.count === 0 ? 0 : Math.round(histogram.mean * histogram.count);
@@ -44,7 +45,7 @@ export function sumMicros(histogram: RecordableHistogram): number {
 
 /** All that the histograms recorded, in a new one. */
 export function mergeHistograms(histograms: Iterable<RecordableHistogram>): RecordableHistogram {
-  const merged = createHistogram();
+  const merged = latencyHistogram();
   for (const histogram of histograms) merged.add(histogram);
   return merged;
 }
@@ -67,7 +68,7 @@ export class HistogramTotal {
     const part = this.#live.get(thread);
     if (part && part.incarnation > incarnation) return;
     if (part && part.incarnation < incarnation && part.histogram.count > 0) {
-      this.#retired ??= createHistogram();
+      this.#retired ??= latencyHistogram();
       this.#retired.add(part.histogram);
     }
     this.#live.set(thread, { incarnation, histogram });

@@ -13,7 +13,7 @@ export class Slot {
   status: Status = 'down';
   incarnation = 0;
   handle: ThreadHandle | null = null;
-  ledger: Int32Array = Ledger.create();
+  ledger: Int32Array;
   gauges: Int32Array = newGauges();
   /** Times of unplanned deaths within the window of the budget. */
   deaths: number[] = [];
@@ -31,15 +31,20 @@ export class Slot {
   heapRecycles = 0;
   paused = false;
 
-  constructor(index: number, kind: 'host' | 'io') {
+  readonly #ledgerSlots: number;
+
+  /** `ledgerSlots`: batches that can be in flight at once. */
+  constructor(index: number, kind: 'host' | 'io', ledgerSlots: number) {
     this.index = index;
     this.kind = kind;
+    this.#ledgerSlots = ledgerSlots;
+    this.ledger = Ledger.create(ledgerSlots);
   }
 
   /** Fresh shared memory for a new incarnation: the dead one may not write into it. */
   renew(): void {
     this.incarnation++;
-    this.ledger = Ledger.create();
+    this.ledger = Ledger.create(this.#ledgerSlots);
     this.gauges = newGauges();
     this.beat = -1;
     this.heapHighSince = 0;

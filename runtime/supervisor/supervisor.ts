@@ -79,8 +79,10 @@ export class Supervisor {
     const { plan } = config;
     const hosts = Array.from({ length: config.hosts }, (_, i) => i + 1);
     this.homes = Homes.create(plan.options.partitions, hosts);
-    for (const index of hosts) this.slots[index] = new Slot(index, 'host');
-    for (let i = 0; i < plan.ioThreads; i++) this.slots[this.firstIoSlot + i] = new Slot(this.firstIoSlot + i, 'io');
+    const batches = plan.actors.reduce((sum, actor) => sum + actor.options.concurrency, 0);
+    for (const index of hosts) this.slots[index] = new Slot(index, 'host', batches);
+    for (let i = 0; i < plan.ioThreads; i++)
+      this.slots[this.firstIoSlot + i] = new Slot(this.firstIoSlot + i, 'io', batches);
     for (const source of plan.sources) this.#sources.set(source.name, null);
     this.#blame = new Blame(plan.options.quarantineAfter);
     this.main = new Host(

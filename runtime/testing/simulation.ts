@@ -55,6 +55,9 @@ export interface SimulationOptions {
 /** More events than any bounded work needs: reaching it means that something goes on for ever. */
 const MAX_STEPS = 200_000;
 
+/** Steps between two turns of the real event loop. */
+const TURN_STEPS = 256;
+
 export class Simulation {
   readonly seed: number;
   readonly scheduler: Scheduler;
@@ -126,7 +129,10 @@ export class Simulation {
   /** Runs one event, and whatever promises it resolved. False when nothing is left to happen. */
   async step(): Promise<boolean> {
     const more = this.scheduler.step();
-    await new Promise<void>(resolve => setImmediate(resolve));
+    // A tick asked for by a promise's continuation comes when all promises have had their turn; a turn of the event
+    // loop would cost a system call a step, and is due now and then for what is real: signals, files.
+    const isTurn = !more || this.scheduler.steps % TURN_STEPS === 0;
+    await new Promise<void>(resolve => (isTurn ? setImmediate(resolve) : process.nextTick(resolve)));
     return more;
   }
 
@@ -261,7 +267,7 @@ export class Simulation {
           key: ask => spec.key(ask),
           handleBatch: (_asks: readonly unknown[], _ctx: BatchContext) => undefined,
         },
-        options: actorSchema.parse({ batch: { flushMs: 0 }, timeoutMs: 0, retry: { attempts: 1 } }),
+        options: actorSchema.parse({ batch: { flushMs: 0 }, timeoutMs: 0, retry: { attempts: 1 }, concurrency: 16 }),
         io: { spec, thread: 0 },
       });
     return {

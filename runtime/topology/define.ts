@@ -172,6 +172,10 @@ export interface SourceHalf<T = unknown> {
   read(from: Position, signal: AbortSignal): AsyncIterable<readonly SourceRecord<T>[]>;
   /** Told of what settled: for contiguous sources everything below `low`; for others each position once. */
   ack?(settled: { readonly low: Position; readonly positions: readonly Position[] }): MaybePromise<void>;
+  /** By what a later process can tell that the input is still the one read so far: plain JSON, kept in the checkpoint. */
+  mark?(): unknown;
+  /** Called before reading on from a checkpoint, with its mark. Throws CHECKPOINT_UNUSABLE when this is another input. */
+  recognise?(mark: unknown): MaybePromise<void>;
   close?(): MaybePromise<void>;
 }
 

@@ -51,7 +51,7 @@ describe('a ledger', () => {
 
   it('lies in shared memory, so that another thread can read it', () => {
     expect(Ledger.create(2).buffer).toBeInstanceOf(SharedArrayBuffer);
-    expect(readLedger(Ledger.create())).toEqual([]);
+    expect(readLedger(Ledger.create(4096))).toEqual([]);
   });
 
   it('follows a handle actor from item to item', () => {

@@ -1,12 +1,12 @@
 /** Snapshots for the tests of runtime/observe: every figure is there, and a test sets the ones it looks at. */
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import type { RecordableHistogram } from 'node:perf_hooks';
 import type { MetricsExtra } from '../../runtime/observe/registry.ts';
-import type { ActorSnapshot, ThreadSnapshot } from '../../runtime/observe/stats.ts';
+import { type ActorSnapshot, latencyHistogram, type ThreadSnapshot } from '../../runtime/observe/stats.ts';
 
 export const EXTRA: MetricsExtra = { ready: true, hostRestarts: { crashed: 2, stuck: 0 }, version: '0.1.0' };
 
 export function histogramOf(...micros: number[]): RecordableHistogram {
-  const histogram = createHistogram();
+  const histogram = latencyHistogram();
   for (const value of micros) histogram.record(value);
   return histogram;
 }
@@ -35,9 +35,9 @@ export function actorSnapshot(some: Partial<ActorSnapshot> = {}): ActorSnapshot 
     deepest: 0,
     oldestUnsettledMs: 0,
     hotKeys: [],
-    queueing: createHistogram(),
-    processing: createHistogram(),
-    endToEnd: createHistogram(),
+    queueing: latencyHistogram(),
+    processing: latencyHistogram(),
+    endToEnd: latencyHistogram(),
     stopped: false,
     ...some,
   };
