@@ -6,6 +6,7 @@ import type { Message } from './message.ts';
 
 interface Record {
   message: Message;
+  parent: Record | null;
   /** A root message whose sender was told that it is accepted. */
   accepted: boolean;
   /** A child: the threads in which a call of its parent succeeded, which sends it. */
@@ -66,9 +67,10 @@ export class Judge {
     if (this.trace.length > 20_000) this.trace.shift();
   }
 
-  add(message: Message): void {
+  add(message: Message, parent: Record | null = null): void {
     const record: Record = {
       message,
+      parent,
       accepted: false,
       sentBy: [],
       begun: 0,
@@ -89,7 +91,7 @@ export class Judge {
     this.#streams.set(stream, order);
     order.push(record);
     order.sort((a, b) => a.message.n - b.message.n);
-    for (const child of message.children) this.add(child);
+    for (const child of message.children) this.add(child, record);
   }
 
   of(id: string): Record {
@@ -217,6 +219,9 @@ export class Judge {
   /** Accepted, not over, and its sender lives: nothing of its stream and key may overtake it. */
   #isOnItsWay(record: Record): boolean {
     if (record.begun > 0 && (this.#mortal(record.message) || record.deathsAlone >= this.quarantineAfter)) return false;
+    // A parent that was handled by a thread that died and was refused when it came again: its dead letter holds them all.
+    for (let parent = record.parent; parent !== null; parent = parent.parent)
+      if (parent.dead !== null || parent.dropped) return false;
     return (record.accepted || record.sentBy.some(node => node.alive)) && !this.#isOver(record);
   }
 

@@ -1,4 +1,4 @@
-/** `npm run simulate -- --seeds N [--from N] [--seed S]`: runs seeds, prints the first that fails, and replays one exactly. */
+/** `npm run simulate -- --seeds N [--from N] [--all] [--seed S]`: runs seeds up to the first that fails, or all of them, and replays one exactly. */
 import { parseArgs } from 'node:util';
 import { TRANSITIONS, type Transition } from '../../runtime/environment.ts';
 import { runScenario } from './scenario.ts';
@@ -8,6 +8,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '1000' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
+    all: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -31,7 +32,7 @@ if (values.seed !== undefined) {
   let repeats = 0;
   let failed: { seed: number; message: string } | undefined;
   let seed = from;
-  for (; seed < until && !failed; seed++) {
+  for (; seed < until && (!failed || values.all); seed++) {
     try {
       const outcome = await runScenario(seed, transitions);
       steps += outcome.steps;
@@ -39,6 +40,7 @@ if (values.seed !== undefined) {
       repeats += outcome.repeats;
     } catch (error) {
       failed = { seed, message: error instanceof Error ? error.message : String(error) };
+      if (values.all) console.log(failed.message);
     }
   }
   const missed = TRANSITIONS.filter(transition => !transitions.has(transition));
