@@ -158,11 +158,12 @@ class ParkFile implements IoResource {
     for (const ask of asks) {
       if (ask.op === 'keys')
         replies.push({
-          value: [...this.#keys.values()].map(({ actor, key, hash, lines: { size } }) => ({
+          value: [...this.#keys.values()].map(({ actor, key, hash, lines }) => ({
             actor,
             key,
             hash,
-            count: size,
+            count: lines.size,
+            last: [...lines.keys()].at(-1) ?? 0,
           })),
         });
       else if (ask.op === 'take') replies.push({ value: await this.#take(ask) });

@@ -44,17 +44,17 @@ export interface ParkStore {
   /** Up to `count` of the oldest with a number above `after`; they stay until `forget`. */
   take(actor: string, key: Key, after: number, count: number): Promise<{ seq: number; message: Parked }[]>;
   forget(actor: string, key: Key, seq: number): Promise<void>;
-  /** Claims partitions, and gives the keys with parked messages. */
-  keys(claims: readonly Claim[]): Promise<{ actor: string; key: Key; hash: number; count: number }[]>;
+  /** Claims partitions, and gives the keys with parked messages: how many, and the number of the newest. */
+  keys(claims: readonly Claim[]): Promise<{ actor: string; key: Key; hash: number; count: number; last: number }[]>;
 }
 
 interface ParkedKey {
   /** Messages on their way to the store, in order. The first `appending` of them are being written. */
   readonly queue: { item: Item; isHere: boolean }[];
   appending: number;
-  /** Messages in the store that are not in memory. */
-  stored: number;
-  /** Highest number that is in memory, or was. */
+  /** Highest number of this key that is known to be in the store. */
+  last: number;
+  /** Highest number that is in memory, or was. Above it, up to `last`, the store has messages to be taken back. */
   taken: number;
   taking: boolean;
 }
@@ -125,13 +125,13 @@ export class Parking {
       keys => {
         this.#learning = false;
         const learned = new Map(unknown);
-        for (const { actor, key, hash, count } of keys) {
+        for (const { actor, key, hash, count, last } of keys) {
           const cell = this.#host.cells.find(one => one?.name === actor);
           const partition = hash & homes.mask;
           if (!cell || !learned.has(partition) || homes.epochOf(partition) !== learned.get(partition)) continue;
           const mailbox = cell.mailboxOf(key, hash);
           mailbox.parked = count;
-          this.#keys.set(mailbox, { queue: [], appending: 0, stored: count, taken: 0, taking: false });
+          this.#keys.set(mailbox, { queue: [], appending: 0, last, taken: 0, taking: false });
           this.drained(cell, mailbox);
         }
         for (const [partition, epoch] of unknown) this.#known.set(partition, epoch);
@@ -160,7 +160,7 @@ export class Parking {
     let parked = this.#keys.get(mailbox);
     if (!parked) {
       // All that the store has of this key by now is here, so what is to be taken back will have higher numbers.
-      parked = { queue: [], appending: 0, stored: 0, taken: this.#highest, taking: false };
+      parked = { queue: [], appending: 0, last: this.#highest, taken: this.#highest, taking: false };
       this.#keys.set(mailbox, parked);
       const adopt = (here: Item): void => {
         if (!this.#joins(here)) return;
@@ -213,14 +213,15 @@ export class Parking {
   }
 
   #appended(cell: Cell, mailbox: Mailbox, parked: ParkedKey, item: Item, isHere: boolean, seq: number): void {
-    const isNew = seq > 0;
+    const number = Math.abs(seq);
     if (!isHere) {
       item.origin.settle(item.seq, DONE);
-      if (isNew) parked.stored++;
+      // One that lay there already is counted, unless it was this write that put it there, and its answer got lost.
+      if (number > parked.last) parked.last = number;
       else mailbox.parked--;
       return;
     }
-    const number = Math.abs(seq);
+    parked.last = Math.max(parked.last, number);
     parked.taken = Math.max(parked.taken, number);
     this.#highest = Math.max(this.#highest, number);
     const origin = this.#origin(cell, mailbox);
@@ -234,16 +235,17 @@ export class Parking {
   /** The mailbox has room: takes parked messages back, oldest first. */
   drained(cell: Cell, mailbox: Mailbox): void {
     const parked = this.#keys.get(mailbox);
-    if (!parked || parked.taking || parked.stored === 0 || !cell.hasRoomAgain(mailbox)) return;
+    if (!parked || parked.taking || parked.taken >= parked.last || !cell.hasRoomAgain(mailbox)) return;
     parked.taking = true;
-    this.#store!.take(cell.name, mailbox.key, parked.taken, Math.max(1, Math.floor(cell.limitMessages / 2))).then(
+    const most = Math.max(1, Math.floor(cell.limitMessages / 2));
+    const { last } = parked;
+    this.#store!.take(cell.name, mailbox.key, parked.taken, most).then(
       taken => {
         parked.taking = false;
         for (const { seq, message } of taken) {
           this.#host.environment.probe?.('key.unparked');
           parked.taken = seq;
           this.#highest = Math.max(this.#highest, seq);
-          parked.stored--;
           mailbox.parked--;
           const { source, epoch, position, path, size, body, key, hash } = message;
           this.#put(
@@ -266,6 +268,7 @@ export class Parking {
             ),
           );
         }
+        if (taken.length < most) parked.taken = Math.max(parked.taken, last);
         this.drained(cell, mailbox);
         this.#leaveIfEmpty(mailbox, parked);
         this.#rested(mailbox);
@@ -281,8 +284,10 @@ export class Parking {
 
   /** Park mode ends when the store has nothing that is not here. What is here settles against the store. */
   #leaveIfEmpty(mailbox: Mailbox, parked: ParkedKey): void {
-    if (mailbox.parked === 0 && parked.queue.length === 0 && !parked.taking && this.#keys.get(mailbox) === parked)
-      this.#keys.delete(mailbox);
+    if (parked.taken < parked.last || parked.queue.length > 0 || parked.taking || this.#keys.get(mailbox) !== parked)
+      return;
+    mailbox.parked = 0;
+    this.#keys.delete(mailbox);
   }
 
   /** Where parked messages settle: the store forgets them. What bounces stays parked, for its new home to take. */

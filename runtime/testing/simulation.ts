@@ -317,6 +317,7 @@ export class Simulation {
             key,
             hash,
             count: messages.size,
+            last: [...messages.keys()].at(-1) ?? 0,
           })),
         };
       if (this.storeBroken) return { error: new KeymillError('IO_FAILED', 'the simulated store is broken') };

@@ -80,7 +80,7 @@ describe('parked messages', () => {
     await first.close();
     const { positions, client } = await store(first.dataDir);
     expect(await positions()).toEqual([1, 3]);
-    expect(await client.keys([])).toEqual([{ actor: 'one', key: 'k', hash: hashKey('k'), count: 2 }]);
+    expect(await client.keys([])).toEqual([{ actor: 'one', key: 'k', hash: hashKey('k'), count: 2, last: seqs[2] }]);
   });
 
   it('are the very messages and keys, whatever they hold', async () => {

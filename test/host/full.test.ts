@@ -249,11 +249,15 @@ class MemoryPark implements ParkStore {
     );
   }
 
-  async keys(_claims: readonly Claim[]): Promise<{ actor: string; key: Parked['key']; hash: number; count: number }[]> {
-    const found = new Map<Parked['key'], { actor: string; key: Parked['key']; hash: number; count: number }>();
-    for (const { message } of this.rows) {
-      const entry = found.get(message.key) ?? { actor: message.actor, key: message.key, hash: message.hash, count: 0 };
+  async keys(
+    _claims: readonly Claim[],
+  ): Promise<{ actor: string; key: Parked['key']; hash: number; count: number; last: number }[]> {
+    const found = new Map<Parked['key'], Awaited<ReturnType<ParkStore['keys']>>[number]>();
+    for (const { seq, message } of this.rows) {
+      const { actor, key, hash } = message;
+      const entry = found.get(message.key) ?? { actor, key, hash, count: 0, last: 0 };
       entry.count++;
+      entry.last = seq;
       found.set(message.key, entry);
     }
     return [...found.values()];
@@ -281,6 +285,25 @@ describe('onKeyFull: park', () => {
     expect(handled).toEqual([100, ...Array.from({ length: 20 }, (_, n) => n)]);
     expect(park.rows).toEqual([]);
     expect(on.outcomes).toEqual(Object.fromEntries(Array.from({ length: 21 }, (_, n) => [n, 'done'])));
+  });
+
+  it('takes back what was written though the answer to the write was lost', async () => {
+    const park = new MemoryPark();
+    const { on, handled } = await filling(PARKING, { park });
+    for (let n = 0; n < 5; n++) on.push('one', { key: 'a', n });
+    await on.settle();
+    const append = park.append.bind(park);
+    park.append = async messages => {
+      park.append = append;
+      await append(messages);
+      throw new Error('the answer was lost');
+    };
+    on.push('one', { key: 'a', n: 5 });
+    await on.settle();
+    await on.advance(1000);
+    await resumed(on);
+    expect(handled).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(park.rows).toEqual([]);
   });
 
   it('keeps its order though more arrives while parked messages come back', async () => {
