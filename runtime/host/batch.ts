@@ -60,7 +60,9 @@ export class Batch implements Owner {
   settled(token: number, _outcome: Outcome): void {
     const item = this.items[token]!;
     settlePart(item);
-    if (item.pending === 0) this.mailbox.waiting?.delete(item);
+    if (item.pending > 0) return;
+    this.mailbox.unsettled--;
+    this.mailbox.waiting?.delete(item);
   }
 }
 

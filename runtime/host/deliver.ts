@@ -135,6 +135,11 @@ export class Delivery {
     const { cell, items } = batch;
     while (batch.index < items.length) {
       const item = items[batch.index]!;
+      if (item.isOrphan) {
+        this.#discard(item); // its sender died meanwhile and sends it again
+        batch.index++;
+        continue;
+      }
       if (batch.index > 0) this.#needs.ledger.goOn(batch.ledger, markOf(item));
       this.#countCall(cell, item);
       let result: unknown;
@@ -255,12 +260,15 @@ export class Delivery {
     this.#finish(batch);
   }
 
-  /** What its dead sender replays must not run from here as well (rule 9). */
   #goesBack(item: Item, back: Item[]): void {
-    if (item.isOrphan) {
-      this.#needs.environment.probe?.('retry.orphan-discarded');
-      item.pending = -1;
-    } else back.push(item);
+    if (item.isOrphan) this.#discard(item);
+    else back.push(item);
+  }
+
+  /** What its dead sender replays must not run from here as well (rule 9). */
+  #discard(item: Item): void {
+    this.#needs.environment.probe?.('retry.orphan-discarded');
+    item.pending = -1;
   }
 
   #succeeded(
@@ -293,7 +301,9 @@ export class Delivery {
       }
     }
     settlePart(item);
-    if (item.pending > 0 && cell.options.onKeyFull === 'park') {
+    if (item.pending === 0) return;
+    batch.mailbox.unsettled++;
+    if (cell.options.onKeyFull === 'park') {
       batch.mailbox.waiting ??= new Set();
       batch.mailbox.waiting.add(item);
     }

@@ -1,6 +1,6 @@
 /**
  * Passivation: keys that are idle too long, or too many, leave memory with their state (E7). A key with a batch, retry,
- * timer or write pending is never idle, so it never goes (rule 16).
+ * timer, child or write pending is never idle, so it never goes (rule 16).
  */
 import type { Environment, Timer } from '../environment.ts';
 import { toWire } from '../errors.ts';
@@ -47,7 +47,7 @@ export class Residents {
 
   /** Takes an idle key out of memory. Messages that come while onPassivate runs wait, and find a new state. */
   passivate(cell: Cell, mailbox: Mailbox, after?: () => void): void {
-    if (mailbox.timers > 0 || mailbox.paused || mailbox.parked > 0 || mailbox.refusing > 0) {
+    if (isPinned(mailbox)) {
       // Pinned: looked at again when it has been idle once more.
       cell.idle.remove(mailbox);
       mailbox.idleSince = this.#environment.clock.now();
@@ -96,4 +96,9 @@ export class Residents {
   close(): void {
     this.#timer?.cancel();
   }
+}
+
+/** Something of this key is still on its way, or it is held on purpose. */
+function isPinned({ timers, unsettled, paused, parked, refusing }: Mailbox): boolean {
+  return timers > 0 || unsettled > 0 || paused || parked > 0 || refusing > 0;
 }

@@ -16,7 +16,7 @@ import { carryWithin, eachEnvelope, type Sending, unpackValue } from './frame.ts
 import { HELD, type Homes } from './homes.ts';
 import { Lane } from './lane.ts';
 import type { OutFrame } from './outbox.ts';
-import { BOUNCED, type Outcome, type Owner, type Port, type Returns, type SettleCode } from './port.ts';
+import { BOUNCED, DROPPED, type Outcome, type Owner, type Port, type Returns, type SettleCode } from './port.ts';
 
 /** What a sender must know of an actor. */
 export interface Target {
@@ -502,7 +502,11 @@ export class Sender {
       for (let i = 0; i < frame.count; i++)
         if (!frame.isSettled(i) && frame.owners[i]?.isOrphan?.(frame.tokens[i]!)) orphans.push(frame.seqOf(i));
     const freed: number[] = [];
-    for (const seq of orphans) lane.outbox.settle(seq, seq, (frame, index) => this.#forget(lane, frame, index, freed));
+    for (const seq of orphans)
+      lane.outbox.settle(seq, seq, (frame, index) => {
+        this.#forget(lane, frame, index, freed);
+        frame.owners[index]!.settled(frame.tokens[index]!, DROPPED); // the orphan waits for nothing any more
+      });
     for (const partition of freed) this.#tryResume(partition);
   }
 

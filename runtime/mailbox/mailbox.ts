@@ -48,7 +48,8 @@ export class Mailbox<State = unknown> {
   holding: Set<Origin> | null = null;
   /** What its handler is running with (nothing: onPassivate runs), or null. */
   inFlight: readonly Item[] | null = null;
-  /** Items whose handler succeeded and whose children have not settled; kept for actors that park only. */
+  /** Items whose handler succeeded and whose children have not settled: how many; and, for actors that park, which. */
+  unsettled = 0;
   waiting: Set<Item> | null = null;
   /** Items of it that lie in the park; arrivals join them there (onKeyFull: park). */
   parked = 0;

@@ -414,9 +414,10 @@ class Scenario {
   #mayDieOf(message: Message, code: string, deathsAlone: number): boolean {
     if (code === 'KEY_FULL') return this.#options[message.actor]!.onKeyFull === 'dead' || message.ask !== null;
     if (code === 'HOST_KILLED') return deathsAlone >= this.#quarantineAfter || message.ask !== null;
-    if (message.ask && code === 'ASK_REJECTED') return true;
-    // A stalled host makes handlers late; one that then fails has timed out, which costs an attempt.
-    if (this.#stalls > 0 && message.fails.length > 0) return true;
+    // Whom it asks may be busy, full, or waiting for a store.
+    if (message.ask && (code === 'ASK_REJECTED' || code === 'HANDLER_TIMEOUT')) return true;
+    // A stalled host, or one that is asked, makes handlers late; one that then fails has timed out, which costs an attempt.
+    if ((this.#stalls > 0 || message.ask) && message.fails.length > 0) return true;
     return (
       mayDie(message, ATTEMPTS) ||
       message.hang !== 0 ||
