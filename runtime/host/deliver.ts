@@ -414,11 +414,10 @@ export class Delivery {
     const { cell } = batch;
     batch.previous = cell.newestRunning;
     batch.next = null;
-    if (cell.newestRunning === null) {
-      cell.oldestRunning = batch;
-      this.#armTimeout(cell);
-    } else cell.newestRunning.next = batch;
+    if (cell.newestRunning === null) cell.oldestRunning = batch;
+    else cell.newestRunning.next = batch;
     cell.newestRunning = batch;
+    this.#armTimeout(cell); // those before it may all be late already, and nobody watching
   }
 
   #unlink(batch: Batch): void {
@@ -441,8 +440,7 @@ export class Delivery {
     if (batch.cell.newestRunning !== batch) {
       this.#unlink(batch);
       this.#append(batch);
-    }
-    this.#armTimeout(batch.cell); // after a late item nobody may be watching
+    } else this.#armTimeout(batch.cell); // after a late item nobody may be watching
   }
 
   #untrack(batch: Batch): void {

@@ -65,6 +65,17 @@ describe('a handler that runs out of its time', () => {
     expect(late!.aborted).toBe(true);
   });
 
+  it('is noticed also when all that began before it are late already', async () => {
+    const { on, calls } = await manual();
+    on.push('slow', 'a1');
+    await on.advance(1500);
+    on.push('slow', 'b1');
+    await on.advance(999);
+    expect(calls.map(call => call.signal.aborted)).toEqual([true, false]);
+    await on.advance(1);
+    expect(calls.map(call => call.signal.aborted)).toEqual([true, true]);
+  });
+
   it('keeps its key until it has ended, and only then is the message tried again', async () => {
     const { on, calls } = await manual();
     on.push('slow', 'a1');
