@@ -457,6 +457,7 @@ export class Host implements ContextHost {
   #release(partition: number): void {
     const running = new Set<Mailbox>();
     this.#releasing.set(partition, running);
+    this.#parking.reconsider();
     for (const cell of this.cells) {
       if (!cell || cell.fixed) continue;
       for (const mailbox of [...cell.mailboxes(partition)])
@@ -482,6 +483,7 @@ export class Host implements ContextHost {
     for (const cell of this.cells)
       if (cell && !cell.fixed && cell.shared === null)
         for (const mailbox of [...cell.mailboxes(partition)]) this.#bounceAll(cell, mailbox, partition); // taken from the park meanwhile
+    for (const intake of this.#intakes.values()) intake.released(partition);
     this.flush(); // what was bounced and settled must be on its way before the supervisor opens the new home
     this.#report({ type: 'released', partition });
   }

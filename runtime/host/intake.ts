@@ -22,6 +22,9 @@ export class Intake implements Origin {
   #replies: NonNullable<Returns['replies']> = [];
   #hold: NonNullable<Returns['hold']> = [];
   #free: NonNullable<Returns['free']> = [];
+  #released: NonNullable<Returns['released']> = [];
+  /** Sequence number of the message that came last. */
+  #last = -1;
   #isDirty = false;
 
   constructor(
@@ -83,6 +86,13 @@ export class Intake implements Origin {
     this.#touch();
   }
 
+  /** This host let go of a partition: what came of it so far is handled or bounced. */
+  released(partition: number): void {
+    if (!this.alive) return;
+    this.#released.push({ partition, upTo: this.#last });
+    this.#touch();
+  }
+
   /** The sender died. */
   orphan(): void {
     this.alive = false;
@@ -97,9 +107,11 @@ export class Intake implements Origin {
     if (this.#replies.length > 0) returns.replies = this.#replies;
     if (this.#hold.length > 0) returns.hold = this.#hold;
     if (this.#free.length > 0) returns.free = this.#free;
+    if (this.#released.length > 0) returns.released = this.#released;
     this.#replies = [];
     this.#hold = [];
     this.#free = [];
+    this.#released = [];
     this.#port.post(returns);
   }
 
@@ -140,6 +152,7 @@ export class Intake implements Origin {
       return;
     }
     const now = this.#environment.clock.now();
+    this.#last = frame.seqOf(frame.bodies.length - 1);
     let index = 0;
     let extra = 0;
     for (const [actor, flags, source, epoch, count, positions, paths] of frame.groups)

@@ -135,7 +135,7 @@ export class Parking {
           this.drained(cell, mailbox);
         }
         for (const [partition, epoch] of unknown) this.#known.set(partition, epoch);
-        for (const go of this.#awaiting.splice(0)) go();
+        this.reconsider();
         this.learn(homes); // what came meanwhile
       },
       (error: unknown) => {
@@ -149,6 +149,11 @@ export class Parking {
   /** Calls `go` once more is known. */
   await(go: () => void): void {
     this.#awaiting.push(go);
+  }
+
+  /** Looks again at what waits for more to be known: a partition that leaves need not be known any more. */
+  reconsider(): void {
+    for (const go of this.#awaiting.splice(0)) go();
   }
 
   // ── parking ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -35,6 +35,8 @@ export class Lane {
   messages = 0;
   bytes = 0;
   replayed = 0;
+  /** Messages that their home handled and then let go of: they wait for their children only, and hold up no move. */
+  readonly excused = new Set<number>();
 
   constructor(slot: number, sending: Sending, environment: Environment) {
     this.slot = slot;

@@ -22,6 +22,8 @@ export interface Returns {
   hold?: { actor: number; key: string | number | bigint }[];
   /** Keys that have room again. */
   free?: { actor: number; key: string | number | bigint }[];
+  /** Partitions that the receiver let go of: up to this seq it has handled or bounced all that came of them (rule 19). */
+  released?: { partition: number; upTo: number }[];
 }
 
 /** The single final outcome of a message, and BOUNCED, which is not final: the receiver is not its home any more. */

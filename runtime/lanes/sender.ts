@@ -142,6 +142,7 @@ export class Sender {
     lane.flush();
     this.#withdrawOrphans(lane);
     this.#reroute(lane);
+    this.#unexcuse(lane);
     lane.open(port);
     this.#retryHeld(lane);
     this.#pump(lane);
@@ -347,6 +348,7 @@ export class Sender {
     if (returns.runs)
       for (let i = 0; i < returns.runs.length; i += 3)
         this.#settle(lane, returns.runs[i]!, returns.runs[i + 1]!, returns.runs[i + 2]! as SettleCode);
+    if (returns.released) for (const { partition, upTo } of returns.released) this.#excuse(lane, partition, upTo);
     if (returns.hold) for (const { actor, key } of returns.hold) this.#hold(lane, actor, key);
     if (returns.free) for (const { actor, key } of returns.free) this.#free(lane, actor, key);
     lane.compact();
@@ -378,7 +380,8 @@ export class Sender {
     window.bytes -= frame.sizes[index]!;
     if (this.#targets[actor]!.slot === null) {
       const partition = frame.hashes[index]! & this.#homes.mask;
-      if (--this.#outstanding[partition]! === 0 && this.#moves.size > 0) freed.push(partition);
+      if (lane.excused.size === 0 || !lane.excused.delete(frame.seqOf(index))) this.#outstanding[partition]!--;
+      if (this.#outstanding[partition] === 0 && this.#moves.size > 0) freed.push(partition);
     }
   }
 
@@ -508,6 +511,32 @@ export class Sender {
         frame.owners[index]!.settled(frame.tokens[index]!, DROPPED); // the orphan waits for nothing any more
       });
     for (const partition of freed) this.#tryResume(partition);
+  }
+
+  /**
+   * The old home has handled what it has of a partition, and bounced the rest. What is still unsettled there waits for
+   * children; and those may wait for this very move, so it must not wait for them.
+   */
+  #excuse(lane: Lane, partition: number, upTo: number): void {
+    for (const frame of lane.outbox.unsettled()) {
+      if (frame.firstSeq > upTo) break;
+      for (let i = 0; i < frame.count && frame.seqOf(i) <= upTo; i++) {
+        if (frame.isSettled(i) || this.#targets[frame.actors[i]!]!.slot !== null) continue;
+        if ((frame.hashes[i]! & this.#homes.mask) !== partition || lane.excused.has(frame.seqOf(i))) continue;
+        lane.excused.add(frame.seqOf(i));
+        this.#outstanding[partition]!--;
+      }
+    }
+    this.#tryResume(partition);
+  }
+
+  /** A new incarnation of the receiver handles them again. */
+  #unexcuse(lane: Lane): void {
+    for (const seq of lane.excused) {
+      const { frame, index } = lane.outbox.find(seq)!;
+      this.#outstanding[frame.hashes[index]! & this.#homes.mask]!++;
+    }
+    lane.excused.clear();
   }
 
   /** Before a replay: messages whose partition lives elsewhere by now are taken back instead. */

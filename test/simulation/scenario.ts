@@ -19,7 +19,8 @@ import { Judge, Violation } from './judge.ts';
 import { type Message, mayDie, withChildren } from './message.ts';
 
 const FAULT_STEPS = 500;
-const NEVER = new Promise<never>(() => undefined);
+/** A new one each time: a promise keeps who waits for it. */
+const never = (): Promise<never> => new Promise(() => undefined);
 const ATTEMPTS = 3;
 const MOVES_ENABLED = true;
 
@@ -484,17 +485,17 @@ class Scenario {
 
   #handle(message: Message, ctx: Context): number | null | Promise<number | null> {
     const node = this.#simulation.scheduler.current!;
-    if (!node.alive) return NEVER;
+    if (!node.alive) return never();
     if (message.id.startsWith('inner')) return message.value;
     this.judge.begin([message.id], node);
     const call = this.judge.of(message.id).begun;
     if (message.poison) {
       this.#simulation.crashHost(ctx.host);
-      return NEVER;
+      return never();
     }
     for (const child of message.children) ctx.send(child.actor, child);
     const end = (): number | null => {
-      if (!node.alive) return NEVER as never;
+      if (!node.alive) return never() as never;
       const failure = message.fails[call - 1];
       if (failure) {
         this.judge.failed([message.id]);
@@ -506,7 +507,7 @@ class Scenario {
     const wait = call === 1 && message.hang !== 0 ? message.hang : message.sleep;
     if (wait === -1) {
       this.judge.of(message.id).failed = true;
-      return NEVER;
+      return never();
     }
     if (message.hang > 0) this.judge.of(message.id).failed = true;
     if (wait === 0 && !message.ask) return end();
@@ -535,7 +536,7 @@ class Scenario {
       try {
         answer = await ctx.ask<Message, number>(actor, inner);
       } catch (error) {
-        if (this.#simulation.isGhost) return NEVER;
+        if (this.#simulation.isGhost) return never();
         this.judge.failed([message.id]);
         throw error;
       }
@@ -546,23 +547,23 @@ class Scenario {
 
   async #handleBatch(batch: readonly Message[], ctx: BatchContext<Message>): Promise<void> {
     const node = this.#simulation.scheduler.current!;
-    if (!node.alive) return NEVER;
+    if (!node.alive) return never();
     const ids = batch.map(message => message.id);
     this.judge.begin(ids, node);
     const calls = batch.map(message => this.judge.of(message.id).begun);
     if (batch.some(message => message.poison)) {
       this.#simulation.crashHost(ctx.host);
-      return NEVER;
+      return never();
     }
     batch.forEach((message, index) => {
       for (const child of message.children) ctx.send(index, child.actor, child);
     });
     const hanging = batch.find((message, i) => calls[i] === 1 && message.hang !== 0);
     if (hanging) for (const id of ids) this.judge.of(id).failed = true;
-    if (hanging?.hang === -1) return NEVER;
+    if (hanging?.hang === -1) return never();
     const wait = hanging ? hanging.hang : Math.max(...batch.map(message => message.sleep));
     if (wait > 0) await this.#simulation.sleep(wait);
-    if (!node.alive) return NEVER;
+    if (!node.alive) return never();
     // Half of the failing batches say which item it was, the other half throw.
     const failing = batch.map((message, i) => message.fails[calls[i]! - 1]);
     const first = failing.findIndex(failure => failure !== undefined);
