@@ -195,11 +195,8 @@ export class Delivery {
     if (threw && failures === null) {
       // Nobody said which item it was. Of a larger batch each is tried by itself, so that only the guilty one pays.
       failed.push({ index: 0, error: thrown });
-      if (
-        items.length > 1 &&
-        this.#classOf(batch.cell, thrown) !== 'transient' &&
-        this.#classOf(batch.cell, thrown) !== 'throttled'
-      ) {
+      const errorClass = this.#classOf(batch.cell, thrown);
+      if (items.length > 1 && (batch.timedOut || (errorClass !== 'transient' && errorClass !== 'throttled'))) {
         for (const item of items) item.solo = true;
         failed[0]!.error = new Unattributed(thrown);
       }

@@ -84,6 +84,8 @@ export class Host implements ContextHost {
   #flushing = false;
   readonly #ioClients = new Map<string, unknown>();
   readonly #releasing = new Map<number, Set<Mailbox>>();
+  /** By partition: messages refused for want of room whose dead letters are not written. */
+  readonly #refused: Int32Array;
   readonly #logs = new Map<string, Log>();
   /** Who was seen to send to whom, told to the supervisor once each. */
   readonly #edges = new Set<string>();
@@ -99,6 +101,7 @@ export class Host implements ContextHost {
     this.environment = environment;
     this.#report = report;
     this.homes = new Homes(plan.homes);
+    this.#refused = new Int32Array(this.homes.partitions);
     const targets: Target[] = plan.actors.map(actor => ({
       name: actor.name,
       slot: actor.slot,
@@ -364,7 +367,7 @@ export class Host implements ContextHost {
     this.environment.probe?.('mailbox.full-wait');
     if (onKeyFull === 'dead') {
       this.environment.probe?.('key.dead-letters-overflow');
-      mailbox.refusing++;
+      this.#refuse(mailbox, item, 1);
       this.delivery.reject(
         cell,
         mailbox,
@@ -374,9 +377,7 @@ export class Host implements ContextHost {
           `a key of ${cell.name} holds ${mailbox.count} messages and ${mailbox.bytes} bytes`,
           { place: { actor: cell.name } },
         ),
-        () => {
-          mailbox.refusing--;
-        },
+        () => this.#refuse(mailbox, item, -1),
       );
       return false;
     }
@@ -392,6 +393,14 @@ export class Host implements ContextHost {
       }
     }
     return true; // it is here already and counts against the window of its lane
+  }
+
+  /** One more message, or one less, was refused and its dead letter is not written. Its partition stays until it is. */
+  #refuse(mailbox: Mailbox, { hash }: Item, change: 1 | -1): void {
+    mailbox.refusing += change;
+    const partition = hash & this.homes.mask;
+    this.#refused[partition]! += change;
+    if (this.#refused[partition] === 0) this.#releasedIfResting(partition);
   }
 
   /** Only items never started may be dropped, and only tells unless the actor allows loss (rule 11). */
@@ -472,7 +481,11 @@ export class Host implements ContextHost {
   }
 
   #releasedIfResting(partition: number): void {
-    if (this.#releasing.get(partition)?.size === 0 && this.#parking.isResting(partition, this.homes.mask))
+    if (
+      this.#releasing.get(partition)?.size === 0 &&
+      this.#refused[partition] === 0 &&
+      this.#parking.isResting(partition, this.homes.mask)
+    )
       this.#released(partition);
   }
 
@@ -494,6 +507,7 @@ export class Host implements ContextHost {
       const next: Item | null = item.next;
       if ((item.hash & this.homes.mask) === partition) {
         this.#takeOut(cell, mailbox, item);
+        if (item.calls > 0) item.origin.tried?.(item.seq, item.calls, item.attempts);
         item.origin.settle(item.seq, BOUNCED);
       }
       item = next;

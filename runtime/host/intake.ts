@@ -23,6 +23,7 @@ export class Intake implements Origin {
   #hold: NonNullable<Returns['hold']> = [];
   #free: NonNullable<Returns['free']> = [];
   #released: NonNullable<Returns['released']> = [];
+  #tried: NonNullable<Returns['tried']> = [];
   /** Sequence number of the message that came last. */
   #last = -1;
   #isDirty = false;
@@ -54,6 +55,10 @@ export class Intake implements Origin {
     if (settled.length > 0 && entry < settled[settled.length - 1]!) this.#ordered = false;
     settled.push(entry);
     this.#touch();
+  }
+
+  tried(seq: number, calls: number, attempt: number): void {
+    if (this.alive) this.#tried.push({ seq, calls, attempt });
   }
 
   reply(seq: number, ok: boolean, value: unknown): void {
@@ -104,6 +109,7 @@ export class Intake implements Origin {
     if (!this.alive) return;
     const returns: Returns = {};
     if (this.#settled.length > 0) returns.runs = this.#runs();
+    if (this.#tried.length > 0) returns.tried = this.#tried;
     if (this.#replies.length > 0) returns.replies = this.#replies;
     if (this.#hold.length > 0) returns.hold = this.#hold;
     if (this.#free.length > 0) returns.free = this.#free;
@@ -112,6 +118,7 @@ export class Intake implements Origin {
     this.#hold = [];
     this.#free = [];
     this.#released = [];
+    this.#tried = [];
     this.#port.post(returns);
   }
 

@@ -17,7 +17,8 @@ export interface Extras {
   chain: readonly string[] | null;
   /** True when the sender waits for a reply. */
   ask: boolean;
-  /** Calls already charged to this message, when it was bounced to a new home. */
+  /** When it was bounced to a new home: calls made with it at the old one, and how many of them were charged to it. */
+  calls: number;
   attempt: number;
   /** W3C traceparent, or null. */
   trace: string | null;
@@ -54,6 +55,7 @@ export const NO_EXTRAS: Extras = Object.freeze({
   deadline: 0,
   chain: null,
   ask: false,
+  calls: 0,
   attempt: 0,
   trace: null,
 });

@@ -52,6 +52,7 @@ type PackedExtras = [
   deadline: number,
   chain: readonly string[] | null,
   ask: boolean,
+  calls: number,
   attempt: number,
   trace: string | null,
 ];
@@ -165,6 +166,7 @@ export class FrameWriter {
         extras.deadline,
         extras.chain,
         extras.ask,
+        extras.calls,
         extras.attempt,
         extras.trace,
       ]);
@@ -265,9 +267,9 @@ export function readFrame(bytes: Uint8Array): Frame {
     extras:
       columns[8] === 0
         ? []
-        : columns[8].map(([index, priority, deadline, chain, ask, attempt, trace]) => [
+        : columns[8].map(([index, priority, deadline, chain, ask, calls, attempt, trace]) => [
             index,
-            { priority, deadline, chain, ask, attempt, trace },
+            { priority, deadline, chain, ask, calls, attempt, trace },
           ]),
   };
 }

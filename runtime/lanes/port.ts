@@ -16,6 +16,8 @@ export type Forward = Uint8Array;
 export interface Returns {
   /** Settled runs: first seq, last seq, outcome, repeated. */
   runs?: Float64Array;
+  /** Of bounced messages that were tried: calls made with them, and calls charged to them. */
+  tried?: { seq: number; calls: number; attempt: number }[];
   /** Replies to asks: seq, whether it is a value, the encoded value or error. */
   replies?: { seq: number; ok: boolean; bytes: Uint8Array }[];
   /** Keys that are full: the sender holds its messages for them. */

@@ -11,7 +11,7 @@ import type { Environment } from '../environment.ts';
 import { KeymillError } from '../errors.ts';
 import type { LaneSnapshot } from '../observe/stats.ts';
 import type { Key } from '../topology/define.ts';
-import type { Envelope } from './envelope.ts';
+import { type Envelope, NO_EXTRAS } from './envelope.ts';
 import { carryWithin, eachEnvelope, type Sending, unpackValue } from './frame.ts';
 import { HELD, type Homes } from './homes.ts';
 import { Lane } from './lane.ts';
@@ -347,7 +347,7 @@ export class Sender {
     if (returns.replies) for (const reply of returns.replies) this.#replied(lane, reply);
     if (returns.runs)
       for (let i = 0; i < returns.runs.length; i += 3)
-        this.#settle(lane, returns.runs[i]!, returns.runs[i + 1]!, returns.runs[i + 2]! as SettleCode);
+        this.#settle(lane, returns.runs[i]!, returns.runs[i + 1]!, returns.runs[i + 2]! as SettleCode, returns.tried);
     if (returns.released) for (const { partition, upTo } of returns.released) this.#excuse(lane, partition, upTo);
     if (returns.hold) for (const { actor, key } of returns.hold) this.#hold(lane, actor, key);
     if (returns.free) for (const { actor, key } of returns.free) this.#free(lane, actor, key);
@@ -361,9 +361,14 @@ export class Sender {
     owner?.replied?.(found!.frame.tokens[found!.index]!, reply.ok, unpackValue(reply.bytes));
   }
 
-  #settle(lane: Lane, first: number, last: number, code: SettleCode): void {
+  #settle(lane: Lane, first: number, last: number, code: SettleCode, tried?: Returns['tried']): void {
     // What is bounced must be read from its frame before the outbox forgets it.
     const bounced = code === BOUNCED ? this.#read(lane, first, last) : null;
+    if (bounced !== null)
+      for (const { seq, calls, attempt } of tried ?? []) {
+        const message = bounced.get(seq);
+        if (message) message.extras = { ...(message.extras ?? NO_EXTRAS), calls, attempt };
+      }
     const freed: number[] = [];
     lane.outbox.settle(first, last, (frame, index) => {
       if (bounced !== null) this.#bounce(bounced.get(frame.seqOf(index))!, frame, index);
@@ -511,6 +516,20 @@ export class Sender {
         frame.owners[index]!.settled(frame.tokens[index]!, DROPPED); // the orphan waits for nothing any more
       });
     for (const partition of freed) this.#tryResume(partition);
+    // Those that wait come after them, so they go too; the rerun sends all of them again.
+    for (const entry of this.#allWaiting())
+      if (!entry.cancelled && entry.owner?.isOrphan?.(entry.token)) {
+        entry.cancelled = true;
+        entry.accepted?.();
+        entry.owner.settled(entry.token, DROPPED);
+      }
+  }
+
+  #allWaiting(): Waiting[] {
+    const rooms = [...this.#room.values()].flatMap(actors => [...actors.values()]);
+    const held = [...this.#heldQueues.values()].flatMap(actors => [...actors.values()].flatMap(keys => [...keys.values()]));
+    const moving = [...this.#moves.values()].map(move => move.waiting);
+    return [...rooms, ...held, ...moving].flat();
   }
 
   /**

@@ -11,6 +11,8 @@ export interface Origin {
   /** False once its sender died: outcomes go nowhere and what its sender replays is not retried here (rule 9). */
   alive: boolean;
   settle(seq: number, code: SettleCode): void;
+  /** Said before BOUNCED of one that was tried here: its new home counts on. */
+  tried?(seq: number, calls: number, attempt: number): void;
   reply(seq: number, ok: boolean, value: unknown): void;
   /** The key is full: the sender should hold its messages, until `free`. */
   hold(actor: number, key: Key): void;
@@ -91,7 +93,7 @@ export class Item {
     this.extras = extras;
     this.arrivedAt = arrivedAt;
     this.attempts = extras === null ? 0 : extras.attempt;
-    this.calls = this.attempts;
+    this.calls = extras === null ? 0 : extras.calls;
   }
 
   get id(): string {

@@ -60,7 +60,7 @@ function frame(
 describe('an intake', () => {
   it('makes one item per message, with all that its envelope says', () => {
     const to = received();
-    const extras = { ...NO_EXTRAS, priority: 2, deadline: 77, ask: true, attempt: 3 };
+    const extras = { ...NO_EXTRAS, priority: 2, deadline: 77, ask: true, calls: 4, attempt: 3 };
     to.port.post(
       frame(
         [
@@ -86,7 +86,7 @@ describe('an intake', () => {
       isAsk: false,
       pending: 1,
     });
-    expect(b).toMatchObject({ attempts: 3, calls: 3, deadline: 77, isAsk: true, extras });
+    expect(b).toMatchObject({ attempts: 3, calls: 4, deadline: 77, isAsk: true, extras });
     expect(c.hash).toBe(message({ key: 7 }).hash);
     expect(c.size).toBe(1);
     expect(to.turns).toBe(1);

@@ -24,8 +24,8 @@ interface Record {
   settled: boolean;
   /** Deaths of its thread while it was the only one that ran there. */
   deathsAlone: number;
-  /** What overtook it, if it was not dropped. */
-  presumedDropped: string | null;
+  /** What overtook it, if it was not dropped; and the deaths until then. With a thread the news of a drop dies. */
+  presumedDropped: { by: string; deaths: number } | null;
   /** Given by a sender that died and could not give it again. */
   forsaken: boolean;
 }
@@ -124,7 +124,7 @@ export class Judge {
         if (other === record) break;
         if (record.begun > 0 || !this.#isOnItsWay(other) || other.forsaken || batch.has(other.message.id)) continue;
         // It may have been dropped, and the news is on its way. Then it must turn out so.
-        if ((other.begun === 0 || this.deaths > 0) && this.#droppable(other.message)) other.presumedDropped = id;
+        if ((other.begun === 0 || this.deaths > 0) && this.#droppable(other.message)) other.presumedDropped = { by: id, deaths: this.deaths };
         else throw this.#broken(`order: ${id} is handled before ${other.message.id} is over`);
       }
       for (const other of this.#ofKey(message))
@@ -132,12 +132,13 @@ export class Judge {
           throw this.#broken(
             `two handlers of one key at once: ${other.message.id} still runs, ${id} begins ${JSON.stringify(other.message)}`,
           );
-      if (record.presumedDropped && record.begun === 0)
-        throw this.#broken(`order: ${record.presumedDropped} was handled before ${id}`);
+      if (record.presumedDropped?.deaths === this.deaths && record.begun === 0)
+        throw this.#broken(`order: ${record.presumedDropped.by} was handled before ${id}`);
       if (record.running?.alive) throw this.#broken(`${id} is handled twice at once`);
       if (record.begun > 0) {
         this.repeats++;
-        if (!record.failed && this.deaths === 0)
+        // A partition that moves leaves what is parked of it to its new home, what is half done of that included.
+        if (!record.failed && this.deaths === 0 && !(record.parked && this.moves > 0))
           throw this.#broken(`${id} is handled again without a failure, time-out or death`);
       }
       record.begun++;
@@ -206,8 +207,8 @@ export class Judge {
       if (record.dead !== null && !mayDie(message, record.dead, record.deathsAlone))
         throw this.#broken(`${message.id} is dead (${record.dead}), though nothing of it should kill it`);
       if (!record.accepted || record.forsaken) continue;
-      if (record.presumedDropped !== null && !record.dropped && record.dead === null)
-        throw this.#broken(`order: ${record.presumedDropped} was handled before ${message.id}`);
+      if (record.presumedDropped?.deaths === this.deaths && !record.dropped && record.dead === null)
+        throw this.#broken(`order: ${record.presumedDropped.by} was handled before ${message.id}`);
       if (!this.#isOver(record))
         throw this.#broken(`lost: ${message.id} was accepted and is neither done nor dead nor dropped`);
       this.#mustBeOver(record, message.id);

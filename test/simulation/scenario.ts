@@ -453,7 +453,7 @@ class Scenario {
       const partition = scheduler.pick(8);
       const to = 1 + scheduler.pick(hosts);
       this.judge.note(`FAULT move partition ${partition} to ${to}`);
-      simulation.movePartition(partition, to);
+      if (simulation.movePartition(partition, to)) this.judge.moves++;
     }
   }
 
