@@ -14,7 +14,7 @@ export interface Clock {
   now(): number;
   /** Milliseconds since 1970, the same in every thread of the process. Used for deadlines and latencies across threads. */
   wall(): number;
-  /** Calls `fn` once, at least `ms` milliseconds from now. */
+  /** Calls `fn` once, at least `ms` milliseconds from now; never for Infinity. */
   after(ms: number, fn: () => void): Timer;
 }
 
@@ -36,7 +36,6 @@ export const TRANSITIONS = [
   'frame.sent',
   'frame.replayed',
   'frame.repacked',
-  'frame.rejected-incarnation',
   'message.bounced',
   'message.rerouted',
   'lane.opened',
@@ -106,11 +105,18 @@ export function systemEnvironment(): Environment {
   };
 }
 
+/** Longest time that setTimeout takes, 24.8 days: anything longer would fire at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => performance.timeOrigin + performance.now(),
   after(ms, fn) {
-    const handle = setTimeout(fn, ms);
+    let handle: NodeJS.Timeout;
+    const arm = (left: number): void => {
+      handle = left <= LONGEST_MS ? setTimeout(fn, left) : setTimeout(() => arm(left - LONGEST_MS), LONGEST_MS);
+    };
+    arm(ms);
     return { cancel: () => clearTimeout(handle) };
   },
 };

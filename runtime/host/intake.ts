@@ -154,10 +154,7 @@ export class Intake implements Origin {
   #unpack(bytes: Uint8Array, accept: (item: Item, actor: number, homesSeen: number) => void): void {
     if (!this.alive) return;
     const frame = readFrame(bytes);
-    if (frame.incarnation !== this.incarnation || frame.slot !== this.slot) {
-      this.#environment.probe?.('frame.rejected-incarnation');
-      return;
-    }
+    if (frame.incarnation !== this.incarnation || frame.slot !== this.slot) return; // each incarnation has a port of its own
     const now = this.#environment.clock.now();
     this.#last = frame.seqOf(frame.bodies.length - 1);
     let index = 0;

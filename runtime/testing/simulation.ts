@@ -239,6 +239,7 @@ export class Simulation {
     );
     await new Promise<void>(resolve => setImmediate(resolve));
     await this.until(() => over || this.failure !== null, 'the answer');
+    if (!over) throw this.failure;
     return promise;
   }
 

@@ -28,6 +28,12 @@ interface Record {
   presumedDropped: { by: string; deaths: number } | null;
   /** Given by a sender that died and could not give it again. */
   forsaken: boolean;
+  /** Where it lay when that happened: while this thread lives it must not be lost. */
+  refuge: { alive: boolean } | null;
+  /** The id that the engine gave it. */
+  engineId: string | null;
+  /** Step of its last failed call. */
+  failedAt: number;
 }
 
 export class Violation extends Error {
@@ -37,11 +43,17 @@ export class Violation extends Error {
 export class Judge {
   readonly #mortal: (message: Message) => boolean;
   readonly #droppable: (message: Message) => boolean;
+  readonly #pausesKey: (actor: string) => boolean;
 
-  /** `mortal`: messages whose script may kill them. While such a one's dead letter is being written, its key goes on. `droppable`: what its actor may refuse for want of room. */
-  constructor(mortal: (message: Message) => boolean, droppable: (message: Message) => boolean) {
+  /** `mortal`: messages whose script may kill them. While such a one's dead letter is being written, its key goes on. `droppable`: what its actor may refuse for want of room. `pausesKey`: whether a death pauses a key of this actor. */
+  constructor(
+    mortal: (message: Message) => boolean,
+    droppable: (message: Message) => boolean,
+    pausesKey: (actor: string) => boolean,
+  ) {
     this.#mortal = mortal;
     this.#droppable = droppable;
+    this.#pausesKey = pausesKey;
   }
 
   readonly records = new Map<string, Record>();
@@ -49,6 +61,11 @@ export class Judge {
   /** Threads that died, for whatever reason. */
   deaths = 0;
   moves = 0;
+  /** Of the scheduler, now. */
+  step = 0;
+  /** By actor and key: the failure that a message died of, and until when an operator had it resumed. */
+  readonly #pausedSince = new Map<string, number>();
+  readonly #resumedAt = new Map<string, number>();
   quarantineAfter = Number.POSITIVE_INFINITY;
   repeats = 0;
   readonly trace: string[] = [];
@@ -84,6 +101,9 @@ export class Judge {
       deathsAlone: 0,
       presumedDropped: null,
       forsaken: false,
+      refuge: null,
+      engineId: null,
+      failedAt: 0,
     };
     this.records.set(message.id, record);
     const stream = `${message.stream}>${message.actor}/${message.key}`;
@@ -105,14 +125,22 @@ export class Judge {
   }
 
   /** A handler call begins with these messages. Returns the number of this call for the first of them. */
-  begin(ids: readonly string[], node: { alive: boolean; name: string }): void {
+  begin(ids: readonly string[], node: { alive: boolean; name: string }, engineIds: readonly string[]): void {
     this.note(`${node.name} begins ${ids.join(' ')}`);
+    ids.forEach((id, index) => {
+      const record = this.of(id);
+      if (rootOf(record).forsaken) return; // a new life of its source gives it under a new epoch
+      record.engineId ??= engineIds[index]!;
+      if (record.engineId !== engineIds[index])
+        throw this.#broken(`${id} came as ${record.engineId}, and then as ${engineIds[index]}`);
+    });
     const batch = new Set(ids);
     if (batch.size < ids.length && this.deaths === 0)
       throw this.#broken(`a batch holds a message twice: ${ids.join(' ')}`);
     for (const id of batch) {
       const record = this.of(id);
       const { message } = record;
+      this.#mustNotBePaused(message);
       if (!record.accepted && record.sentBy.length === 0)
         throw this.#broken(`${id} is handled, though its sender has not sent it`);
       if (record.dead !== null && this.deaths === 0)
@@ -124,7 +152,8 @@ export class Judge {
         if (other === record) break;
         if (record.begun > 0 || !this.#isOnItsWay(other) || other.forsaken || batch.has(other.message.id)) continue;
         // It may have been dropped, and the news is on its way. Then it must turn out so.
-        if ((other.begun === 0 || this.deaths > 0) && this.#droppable(other.message)) other.presumedDropped = { by: id, deaths: this.deaths };
+        if ((other.begun === 0 || this.deaths > 0) && this.#droppable(other.message))
+          other.presumedDropped = { by: id, deaths: this.deaths };
         else throw this.#broken(`order: ${id} is handled before ${other.message.id} is over`);
       }
       for (const other of this.#ofKey(message))
@@ -163,18 +192,23 @@ export class Judge {
       const record = this.of(id);
       record.running = null;
       record.failed = true;
+      record.failedAt = this.step;
     }
   }
 
   /** A thread is about to die. */
-  died(node: { alive: boolean }): void {
+  died(node: { alive: boolean }, involved: boolean): void {
+    if (!involved) return; // an uninvolved kill counts against nobody (rule 10)
     const there = [...this.records.values()].filter(record => record.running === node);
     if (there.length === 1) there[0]!.deathsAlone++;
   }
 
   dead(id: string, code: string): void {
     const record = this.of(id);
-    record.dead ??= code;
+    if (record.dead !== null) return;
+    record.dead = code;
+    const { actor, key } = record.message;
+    if (record.failedAt > 0 && this.#pausesKey(actor)) this.#pausedSince.set(`${actor}/${key}`, record.failedAt);
   }
 
   /** The sender of a root message was told its outcome. */
@@ -185,6 +219,50 @@ export class Judge {
       record.dropped = true;
     } else if (!record.forsaken) this.#mustBeOver(record, id);
     record.settled = true;
+  }
+
+  /** An operator resumes a key; and it is answered. */
+  resuming(actor: string, key: string): void {
+    this.#resumedAt.set(`${actor}/${key}`, Number.POSITIVE_INFINITY);
+  }
+
+  resumed(actor: string, key: string): void {
+    this.#resumedAt.set(`${actor}/${key}`, this.step);
+  }
+
+  /** onDead: parkKey. After a death of a thread or a move the key is somewhere else, and not paused. */
+  #mustNotBePaused({ id, actor, key }: Message): void {
+    const since = this.#pausedSince.get(`${actor}/${key}`);
+    if (since === undefined || this.deaths > 0 || this.moves > 0) return;
+    if (since > (this.#resumedAt.get(`${actor}/${key}`) ?? 0))
+      throw this.#broken(`${id} is handled though a death paused its key, and nobody resumed it`);
+  }
+
+  /** Its source died and cannot give it again. */
+  forsake(id: string, refuge: { alive: boolean } | null): void {
+    const record = this.of(id);
+    if (refuge !== null && record.refuge === null && !record.forsaken) record.refuge = refuge;
+    record.forsaken = true;
+  }
+
+  /** Whether it must come to an end of its own. */
+  #mustEnd(record: Record): boolean {
+    return record.accepted && (!record.forsaken || record.refuge?.alive === true);
+  }
+
+  /** Everything that must end has. */
+  isAllOver(): boolean {
+    for (const record of this.records.values())
+      if (this.#mustEnd(record) && (record.parked ? !record.succeeded && record.dead === null : !this.#isOver(record)))
+        return false;
+    return true;
+  }
+
+  /** The drain said that nothing was abandoned: then nothing that began is unfinished. */
+  drained(): void {
+    for (const record of this.records.values())
+      if (record.parent === null && record.begun > 0 && this.#mustEnd(record))
+        this.#mustBeOver(record, record.message.id);
   }
 
   isOver(id: string): boolean {
@@ -206,12 +284,12 @@ export class Judge {
       const { message } = record;
       if (record.dead !== null && !mayDie(message, record.dead, record.deathsAlone))
         throw this.#broken(`${message.id} is dead (${record.dead}), though nothing of it should kill it`);
-      if (!record.accepted || record.forsaken) continue;
+      if (!this.#mustEnd(record)) continue;
       if (record.presumedDropped?.deaths === this.deaths && !record.dropped && record.dead === null)
         throw this.#broken(`order: ${record.presumedDropped.by} was handled before ${message.id}`);
       if (!this.#isOver(record))
         throw this.#broken(`lost: ${message.id} was accepted and is neither done nor dead nor dropped`);
-      this.#mustBeOver(record, message.id);
+      if (!record.forsaken) this.#mustBeOver(record, message.id);
       if (message.poison && record.begun > 0 && record.dead === null && !record.dropped)
         throw this.#broken(`${message.id} kills its host whenever it runs, but was not quarantined (${record.dead})`);
     }
@@ -235,4 +313,10 @@ export class Judge {
       if (record.running !== null && record.message.actor === message.actor && record.message.key === message.key)
         yield record;
   }
+}
+
+function rootOf(record: Record): Record {
+  let root = record;
+  while (root.parent !== null) root = root.parent;
+  return root;
 }

@@ -19,6 +19,8 @@ export interface Message {
   poison: boolean;
   children: Message[];
   ask: { actor: string; key: string; value: number } | null;
+  /** Writes its id to the output before it ends. */
+  writes: boolean;
   /** Asked, not told: reply with this. */
   value: number | null;
 }
