@@ -507,8 +507,11 @@ export class Host implements ContextHost {
       const next: Item | null = item.next;
       if ((item.hash & this.homes.mask) === partition) {
         this.#takeOut(cell, mailbox, item);
-        if (item.calls > 0) item.origin.tried?.(item.seq, item.calls, item.attempts);
-        item.origin.settle(item.seq, BOUNCED);
+        if (!item.origin.alive && (item.flags & (REPLAYABLE | TIMER)) === 0) this.#forward(cell, item);
+        else {
+          if (item.calls > 0) item.origin.tried?.(item.seq, item.calls, item.attempts);
+          item.origin.settle(item.seq, BOUNCED);
+        }
       }
       item = next;
     }
@@ -520,6 +523,18 @@ export class Host implements ContextHost {
     if (mailbox.standing === 'idle') cell.idle.remove(mailbox);
     cell.forget(mailbox);
     this.#residents.dismiss(cell, mailbox, () => {});
+  }
+
+  /** Nobody else has it any more: its sender died and cannot give it again. So it goes to the new home from here. */
+  #forward(cell: Cell, item: Item): void {
+    const { key, hash, body, source, epoch, position, path, flags, calls, attempts } = item;
+    const extras = { ...(item.extras ?? NO_EXTRAS), calls, attempt: attempts };
+    this.sender.send(
+      { actor: cell.index, key, hash, body, source, epoch, position, path, flags, extras },
+      null,
+      0,
+      null,
+    );
   }
 
   // ── what handlers can do ─────────────────────────────────────────────────────────────────────────────────────────

@@ -135,7 +135,8 @@ export class Judge {
         throw this.#broken(`${id} came as ${record.engineId}, and then as ${engineIds[index]}`);
     });
     const batch = new Set(ids);
-    if (batch.size < ids.length && this.deaths === 0)
+    const twice = ids.find((id, index) => ids.indexOf(id) < index);
+    if (twice !== undefined && this.deaths === 0 && !(this.moves > 0 && wasParked(this.of(twice))))
       throw this.#broken(`a batch holds a message twice: ${ids.join(' ')}`);
     for (const id of batch) {
       const record = this.of(id);
@@ -167,7 +168,7 @@ export class Judge {
       if (record.begun > 0) {
         this.repeats++;
         // A partition that moves leaves what is parked of it to its new home, what is half done of that included.
-        if (!record.failed && this.deaths === 0 && !(record.parked && this.moves > 0))
+        if (!record.failed && this.deaths === 0 && !(this.moves > 0 && wasParked(record)))
           throw this.#broken(`${id} is handled again without a failure, time-out or death`);
       }
       record.begun++;
@@ -258,10 +259,15 @@ export class Judge {
     return true;
   }
 
-  /** The drain said that nothing was abandoned: then nothing that began is unfinished. */
-  drained(): void {
+  /** The drain said that nothing was abandoned: then nothing that began is unfinished, but what a `reborn` source has yet to give again. */
+  drained(reborn: boolean): void {
     for (const record of this.records.values())
-      if (record.parent === null && record.begun > 0 && this.#mustEnd(record))
+      if (
+        record.parent === null &&
+        record.begun > 0 &&
+        this.#mustEnd(record) &&
+        !(reborn && record.message.id.startsWith('source'))
+      )
         this.#mustBeOver(record, record.message.id);
   }
 
@@ -313,6 +319,11 @@ export class Judge {
       if (record.running !== null && record.message.actor === message.actor && record.message.key === message.key)
         yield record;
   }
+}
+
+/** It, or what it came from. */
+function wasParked(record: Record | null): boolean {
+  return record !== null && (record.parked || wasParked(record.parent));
 }
 
 function rootOf(record: Record): Record {

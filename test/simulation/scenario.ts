@@ -55,6 +55,8 @@ export class Scenario implements World {
   #outputBroken = false;
   #stopping = false;
   #killing = false;
+  /** Sources live in a thread that died once. */
+  #reborn = false;
   readonly #mustDie: [id: string, error: string][] = [];
   #failure: unknown;
 
@@ -120,7 +122,10 @@ export class Scenario implements World {
     for (const source of sources) for (const message of source.messages) judge.add(message);
     for (const message of [...tells, ...asks]) judge.add(message);
     judge.quarantineAfter = this.#script.quarantineAfter;
-    simulation.threads.onDeath = node => judge.died(node, !this.#killing);
+    simulation.threads.onDeath = node => {
+      judge.deaths = simulation.threads.deaths;
+      judge.died(node, !this.#killing);
+    };
     await simulation.start();
     this.#startTelling();
     this.#operate();
@@ -184,7 +189,7 @@ export class Scenario implements World {
     });
     this.#observe();
     this.judge.note(settled ? 'drained' : 'abandoned');
-    if (settled) this.judge.drained();
+    if (settled) this.judge.drained(this.#reborn);
   }
 
   // ── what it is given ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -347,6 +352,7 @@ export class Scenario implements World {
         this.#stalls++;
         return simulation.stallHost(scheduler.pick(3000));
       case 'crash I/O':
+        this.#reborn = true;
         this.#forsake();
         return simulation.crashIo();
       case 'store':
