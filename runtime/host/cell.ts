@@ -1,6 +1,7 @@
 /**
  * One actor on one host: its definition and options, its mailboxes by partition, and what it has in flight.
  */
+import type { Item } from '../mailbox/item.ts';
 import { Mailbox, MailboxList } from '../mailbox/mailbox.ts';
 import { createSizing, type Sizing } from '../mailbox/sizing.ts';
 import { ActorStats } from '../observe/stats.ts';
@@ -8,6 +9,7 @@ import type { AnyDefinition, Key } from '../topology/define.ts';
 import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
 import type { Batch } from './batch.ts';
 import type { Suspect } from './control.ts';
+import { hashId } from './ledger.ts';
 
 /** A key may hold an eighth of any window (rule 7). */
 const KEY_SHARE = 8;
@@ -34,6 +36,8 @@ export class Cell {
   readonly #mask: number;
   /** Items to run alone, by hash of their key (rule 10); moved to the mailbox when it appears. */
   readonly suspects = new Map<number, Suspect>();
+  /** Hashes of the ids of quarantined messages, by hash of their key; null while there are none. */
+  #quarantined: Map<number, Set<number>> | null = null;
   stopped = false;
   initialised = false;
   /** Batches whose handler runs, oldest first: all have the same time-out. */
@@ -115,6 +119,17 @@ export class Cell {
   /** Half empty again: senders that were told to hold may go on. */
   hasRoomAgain(mailbox: Mailbox): boolean {
     return mailbox.count * 2 <= this.limitMessages && mailbox.bytes * 2 <= this.limitBytes;
+  }
+
+  quarantine(hash: number, idHash: number): void {
+    this.#quarantined ??= new Map();
+    const ids = this.#quarantined.get(hash) ?? new Set();
+    this.#quarantined.set(hash, ids.add(idHash));
+  }
+
+  /** Looks at the id only where something of the same key is quarantined. */
+  isQuarantined(mailbox: Mailbox, item: Item): boolean {
+    return this.#quarantined?.get(mailbox.hash)?.has(hashId(item.id)) === true;
   }
 
   #adopt(mailbox: Mailbox): Mailbox {

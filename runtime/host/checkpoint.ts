@@ -1,52 +1,63 @@
 /**
  * The checkpoint of a source: the position below which everything settled, in a file of the data folder, so that the
  * next process goes on from there (sources.NAME.checkpoint). It may lag by SAVE_EVERY_MS behind what settled, which is
- * given again after a crash; it is never ahead. A new file is written beside the old one, synced and renamed over it.
+ * given again after a crash; it is never ahead.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { replaceFile } from '../delivery/replace-file.ts';
 import type { Environment } from '../environment.ts';
 import { asError, KeymillError, toWire } from '../errors.ts';
-import type { Log, Position } from '../topology/define.ts';
+import type { Log, Position, SourceHalf } from '../topology/define.ts';
 
 const VERSION = 1;
 const SAVE_EVERY_MS = 200;
+const RETRY_MS = 1000;
+
+interface Stored {
+  readonly low: Position;
+  /** What the source half said of its input (SourceHalf.mark). */
+  readonly mark?: unknown;
+}
 
 export class Checkpoint {
-  readonly #path: string;
+  readonly path: string;
   readonly #source: string;
   readonly #environment: Environment;
   readonly #log: Log;
+  readonly #found: Stored;
+  #half: Pick<SourceHalf, 'mark'> = {};
   #low: Position;
-  #saved: Position;
+  #changed = false;
   #isDue = false;
   #saving: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, source: string, low: Position, environment: Environment, log: Log) {
-    this.#path = path;
+  private constructor(path: string, source: string, found: Stored, environment: Environment, log: Log) {
+    this.path = path;
     this.#source = source;
     this.#environment = environment;
     this.#log = log;
-    this.#low = low;
-    this.#saved = low;
+    this.#found = found;
+    this.#low = found.low;
   }
 
-  /** Reads what an earlier process left. Throws OUTPUT_UNWRITABLE, or CONFIG_INVALID where the file is none of ours. */
+  /** Reads what an earlier process left. Throws CHECKPOINT_UNUSABLE where that cannot be read, OUTPUT_UNWRITABLE. */
   static async open(dataDir: string, source: string, environment: Environment, log: Log): Promise<Checkpoint> {
     const path = join(dataDir, 'checkpoints', `${encodeURIComponent(source)}.json`);
-    let low = 0;
+    const place = { source, at: path };
     try {
       await mkdir(dirname(path), { recursive: true });
-      low = parse(await readFile(path, 'utf8'), path);
     } catch (cause) {
-      if (cause instanceof KeymillError) throw cause;
-      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT')
-        throw new KeymillError('OUTPUT_UNWRITABLE', `${path}: ${asError(cause).message}`, {
-          cause,
-          place: { source, at: path },
-        });
+      throw new KeymillError('OUTPUT_UNWRITABLE', `${path}: ${asError(cause).message}`, { cause, place });
     }
-    return new Checkpoint(path, source, low, environment, log);
+    let found: Stored = { low: 0 };
+    try {
+      found = parse(await readFile(path, 'utf8'), source);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT')
+        throw new KeymillError('CHECKPOINT_UNUSABLE', `${path}: ${asError(cause).message}`, { cause, place });
+    }
+    return new Checkpoint(path, source, found, environment, log);
   }
 
   /** Where to go on; 0 is the start. */
@@ -54,15 +65,21 @@ export class Checkpoint {
     return this.#low;
   }
 
+  /** What the source half of an earlier process said of its input. */
+  get mark(): unknown {
+    return this.#found.mark;
+  }
+
+  /** The source half whose input is marked from now on. */
+  follow(half: Pick<SourceHalf, 'mark'>): void {
+    this.#half = half;
+  }
+
   /** Everything below `low` settled. Saved within SAVE_EVERY_MS. */
   note(low: Position): void {
     this.#low = low;
-    if (this.#isDue) return;
-    this.#isDue = true;
-    this.#environment.clock.after(SAVE_EVERY_MS, () => {
-      this.#isDue = false;
-      void this.save();
-    });
+    this.#changed = true;
+    this.#saveSoon(SAVE_EVERY_MS);
   }
 
   /** Resolves when what was noted is in the file, or was not written and told so to the log. */
@@ -70,40 +87,39 @@ export class Checkpoint {
     this.#saving = this.#saving
       .then(() => this.#write())
       .catch((error: unknown) => {
+        this.#changed = true;
         this.#log.error({ source: this.#source, err: toWire(error) }, 'checkpoint not written; tried again');
-        this.note(this.#low);
+        this.#saveSoon(RETRY_MS);
       });
     return this.#saving;
   }
 
+  #saveSoon(ms: number): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#environment.clock.after(ms, () => {
+      this.#isDue = false;
+      void this.save();
+    });
+  }
+
   async #write(): Promise<void> {
-    const low = this.#low;
-    if (low === this.#saved) return;
-    const beside = `${this.#path}.new`;
-    const file = await open(beside, 'w');
-    try {
-      await file.writeFile(
-        `${JSON.stringify({ v: VERSION, source: this.#source, low, at: new Date(this.#environment.clock.wall()).toISOString() })}\n`,
-      );
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    await rename(beside, this.#path);
-    this.#saved = low;
+    if (!this.#changed) return;
+    this.#changed = false;
+    const mark = this.#half.mark?.() ?? this.#found.mark;
+    const at = new Date(this.#environment.clock.wall()).toISOString();
+    await replaceFile(this.path, [JSON.stringify({ v: VERSION, source: this.#source, low: this.#low, at, mark })]);
   }
 }
 
-function parse(text: string, path: string): Position {
-  let stored: { v?: unknown; low?: unknown } | null = null;
+/** Throws an Error that says what is wrong. */
+function parse(text: string, source: string): Stored {
+  let stored: { v?: unknown; source?: unknown; low?: unknown; mark?: unknown } | null = null;
   try {
     stored = JSON.parse(text);
   } catch {}
-  if (stored?.v !== VERSION || !Number.isSafeInteger(stored.low))
-    throw new KeymillError(
-      'CONFIG_INVALID',
-      `${path} is no checkpoint of version ${VERSION}; without it the source is read from its start`,
-      { place: { at: path } },
-    );
-  return stored.low as Position;
+  if (stored?.v !== VERSION || !Number.isSafeInteger(stored.low) || (stored.low as number) < 0)
+    throw new Error(`not a checkpoint of version ${VERSION}`);
+  if (stored.source !== source) throw new Error(`the checkpoint of the source ${String(stored.source)}`);
+  return { low: stored.low as Position, mark: stored.mark };
 }

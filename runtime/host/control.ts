@@ -11,6 +11,14 @@ import type { Key } from '../topology/define.ts';
  * Items that were in flight when a host died (rule 10). Its replacement runs `count` of the key alone, from the one with
  * this mark on: before it may come others, done but not settled, which are not to blame. Without a mark the first ones.
  */
+/** A message that may not be handled any more: it killed its host whenever it ran alone. */
+export interface Quarantined {
+  readonly actor: number;
+  /** Hash of the key of its mailbox, and of its id: together they tell it from all others. */
+  readonly hash: number;
+  readonly idHash: number;
+}
+
 export interface Suspect {
   actor: number;
   hash: number;

@@ -19,7 +19,7 @@ import { Batch, settleAs, settlePart } from './batch.ts';
 import type { Cell } from './cell.ts';
 import { type ContextHost, HandlerContext } from './context.ts';
 import type { Ledger } from './ledger.ts';
-import { hashId, markOf } from './ledger.ts';
+import { markOf } from './ledger.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** A reply that is an error, from I/O actors: the ask fails, its message is done. */
@@ -37,7 +37,6 @@ export interface DeliveryNeeds {
   readonly ledger: Ledger;
   readonly scheduler: Scheduler;
   /** Ids (hashed) of items that killed their host too often while alone. */
-  readonly quarantined: ReadonlySet<number>;
   /** Writes a dead letter durably, for ever if need be, and then calls `written`. */
   bury(letter: DeadLetter, written: () => void): void;
   /** The handler is over; children may still wait for room. */
@@ -61,10 +60,10 @@ export class Delivery {
   }
 
   start(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean): void {
-    const { environment, ledger, quarantined, contexts } = this.#needs;
-    if (alone && quarantined.has(hashId(items[0]!.id))) {
+    const { environment, ledger, contexts } = this.#needs;
+    if ((alone || items[0]!.solo) && cell.isQuarantined(mailbox, items[0]!)) {
       environment.probe?.('host.quarantined');
-      this.#needs.scheduler.handlerEnded(cell, true);
+      this.#needs.scheduler.handlerEnded(cell, alone);
       cell.stats.inFlightBatches--;
       this.#bury(
         cell,

@@ -23,7 +23,7 @@ import { Asks } from './asks.ts';
 import { type Batch, settleAs } from './batch.ts';
 import { Cell } from './cell.ts';
 import { actorContext, type ContextHost, checkKey, Directory } from './context.ts';
-import type { Command, Report, Suspect } from './control.ts';
+import type { Command, Quarantined, Report, Suspect } from './control.ts';
 import { Delivery } from './deliver.ts';
 import { inspectKey, snapshotCell } from './inspect.ts';
 import { Intake } from './intake.ts';
@@ -53,7 +53,7 @@ export interface HostPlan {
   /** Shared words the supervisor watches, see supervisor/threads.ts. */
   readonly gauges: Int32Array;
   readonly suspects: readonly Suspect[];
-  readonly quarantined: readonly number[];
+  readonly quarantined: readonly Quarantined[];
   /** Index of the actor that stores dead letters. */
   readonly deadLetters: number;
 }
@@ -127,7 +127,7 @@ export class Host implements ContextHost {
     for (const { count } of plan.suspects) Atomics.add(plan.gauges, 1, count);
     for (const suspect of plan.suspects) this.cells[suspect.actor]?.suspects.set(suspect.hash, suspect);
     const ledger = new Ledger(plan.ledger);
-    const quarantined = new Set(plan.quarantined);
+    for (const { actor, hash, idHash } of plan.quarantined) this.cells[actor]?.quarantine(hash, idHash);
     this.scheduler = new Scheduler({
       environment,
       options: plan.options,
@@ -149,7 +149,6 @@ export class Host implements ContextHost {
       sender: this.sender,
       ledger,
       scheduler: this.scheduler,
-      quarantined,
       bury: (letter, written) => this.bury(letter, written),
       handled: (cell, mailbox) => this.#handled(cell, mailbox),
       freed: (cell, mailbox) => this.#freed(cell, mailbox),
@@ -346,6 +345,7 @@ export class Host implements ContextHost {
   #put(cell: Cell, mailbox: Mailbox, item: Item): void {
     const priority = item.extras !== null && item.extras.priority >= 0 ? item.extras.priority : cell.options.priority;
     if (priority < mailbox.priority) this.scheduler.raise(mailbox, priority);
+    if (cell.isQuarantined(mailbox, item)) item.solo = true; // to be recognised when its turn comes
     mailbox.push(item, priority);
     cell.stats.depth++;
     cell.stats.depthBytes += item.size;

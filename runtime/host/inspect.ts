@@ -51,12 +51,10 @@ export function snapshotCell(cell: Cell, now: number): ActorSnapshot {
   for (let batch = cell.oldestRunning; batch !== null; batch = batch.next)
     for (const item of batch.items) if (item.arrivedAt < oldest) oldest = item.arrivedAt;
   return {
-    ...cell.stats,
+    ...cell.stats.figures(),
     queueing: cell.stats.queueing,
     processing: cell.stats.processing,
     endToEnd: cell.stats.endToEnd,
-    dropped: { ...cell.stats.dropped },
-    triggers: { ...cell.stats.triggers },
     capacity: cell.limitMessages,
     deepest,
     oldestUnsettledMs: now - oldest,

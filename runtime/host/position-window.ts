@@ -2,6 +2,7 @@
  * What a source has given and not seen settled, by position. Positions are given in growing order. `low` is the
  * position below which everything settled: what a contiguous source may acknowledge.
  */
+import { DONE, type Outcome } from '../lanes/port.ts';
 import type { Position } from '../topology/define.ts';
 
 class Entry {
@@ -10,6 +11,8 @@ class Entry {
   /** Targets that have not settled it. */
   remaining: number;
   bytes = 0;
+  /** DONE, or the last other outcome of its targets. */
+  worst: Outcome = DONE;
   constructor(position: Position, givenAt: number, targets: number) {
     this.position = position;
     this.givenAt = givenAt;
@@ -23,9 +26,16 @@ export class PositionWindow {
   #next: Position;
   unsettled = 0;
   bytes = 0;
+  /** How the positions below `low` settled, by outcome. */
+  readonly below: [done: number, dead: number, dropped: number] = [0, 0, 0];
 
   constructor(from: Position) {
     this.#next = from;
+  }
+
+  /** Before anything was given: begins at an earlier position. */
+  rewind(to: Position): void {
+    this.#next = Math.min(this.#next, to);
   }
 
   get low(): Position {
@@ -60,19 +70,22 @@ export class PositionWindow {
     this.bytes += bytes;
   }
 
-  /** One target settled this position. True when it was the last of them. */
-  settle(position: Position): boolean {
+  /** One target settled this position. The outcome of all, the worst, when it was the last of them, else null. */
+  settle(position: Position, outcome: Outcome): Outcome | null {
     const entry = this.#find(position);
-    if (!entry || entry.remaining === 0 || --entry.remaining > 0) return false;
+    if (!entry || entry.remaining === 0) return null;
+    if (outcome !== DONE) entry.worst = outcome;
+    if (--entry.remaining > 0) return null;
     this.unsettled--;
     this.bytes -= entry.bytes;
     const entries = this.#entries;
-    while (this.#head < entries.length && entries[this.#head]!.remaining === 0) this.#head++;
+    while (this.#head < entries.length && entries[this.#head]!.remaining === 0)
+      this.below[entries[this.#head++]!.worst]++;
     if (this.#head > 1024 && this.#head * 2 > entries.length) {
       entries.splice(0, this.#head);
       this.#head = 0;
     }
-    return true;
+    return entry.worst;
   }
 
   #find(position: Position): Entry | undefined {

@@ -8,7 +8,7 @@ import type { Environment } from '../environment.ts';
 import { asError, classOf, isKeymillError, KeymillError, toWire } from '../errors.ts';
 import { formatId, REPLAYABLE } from '../lanes/envelope.ts';
 import { hashKey } from '../lanes/key-hash.ts';
-import { DEAD, DONE, type Outcome, type Owner } from '../lanes/port.ts';
+import { DEAD, type Outcome, type Owner } from '../lanes/port.ts';
 import type { Sender } from '../lanes/sender.ts';
 import type { SourceSnapshot } from '../observe/stats.ts';
 import type { Log, Position, RecordMap, SourceHalf } from '../topology/define.ts';
@@ -16,6 +16,7 @@ import type { SourceOptions } from '../topology/options.ts';
 import type { Cell } from './cell.ts';
 import { checkKey } from './context.ts';
 import { PositionWindow } from './position-window.ts';
+import { SourceCounts } from './source-counts.ts';
 
 export interface SourceSpec {
   readonly name: string;
@@ -25,12 +26,16 @@ export interface SourceSpec {
   readonly options: SourceOptions;
   /** Everything below settled in an earlier life of this source. */
   readonly from: Position;
+  /** What the checkpoint that `from` is of says of the input, and its path; null without one. */
+  readonly mark: { readonly of: unknown; readonly path: string } | null;
 }
 
 export interface SourceNeeds {
   readonly environment: Environment;
   readonly sender: Sender;
   readonly log: Log;
+  /** SOURCE_WORDS words: what this source gives and how that settles is counted here. */
+  readonly counts: Float64Array;
   bury(letter: DeadLetter, written: () => void): void;
   /** The position below which everything settled grew. */
   settledBelow(low: Position): void;
@@ -47,8 +52,7 @@ export class SourceRunner implements Owner {
   /** What cannot be given again is new at each start, though its position may not be. */
   readonly #epoch: number;
   readonly #stop = new AbortController();
-  readonly #counts = { done: 0, dead: 0, dropped: 0 };
-  #given = 0;
+  readonly #counts: SourceCounts;
   #ended = false;
   #finished = false;
   #waiting: string | undefined;
@@ -58,7 +62,7 @@ export class SourceRunner implements Owner {
   #ackScheduled = false;
   #acking: Promise<void> = Promise.resolve();
   #lastLow: Position;
-  #worst = new Map<Position, Outcome>();
+  #recognised = false;
 
   constructor(spec: SourceSpec, needs: SourceNeeds) {
     this.#spec = spec;
@@ -66,6 +70,7 @@ export class SourceRunner implements Owner {
     this.#window = new PositionWindow(spec.from);
     this.#epoch = spec.half.traits.replayable ? 0 : Math.floor(needs.environment.clock.wall());
     this.#lastLow = spec.from;
+    this.#counts = new SourceCounts(needs.counts, spec.half.traits.replayable);
   }
 
   get name(): string {
@@ -100,8 +105,7 @@ export class SourceRunner implements Owner {
     const oldest = this.#window.oldestGivenAt;
     return {
       name: this.#spec.name,
-      given: this.#given,
-      ...this.#counts,
+      ...this.#counts.figures,
       unsettled: this.#window.unsettled,
       unsettledBytes: this.#window.bytes,
       oldestUnsettledMs: oldest === undefined ? 0 : this.#needs.environment.clock.now() - oldest,
@@ -114,13 +118,9 @@ export class SourceRunner implements Owner {
   // ── settling ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   settled(position: number, outcome: Outcome): void {
-    if (outcome !== DONE) this.#worst.set(position, outcome);
-    if (!this.#window.settle(position)) return;
-    const worst = this.#worst.size === 0 ? DONE : (this.#worst.get(position) ?? DONE);
-    if (worst !== DONE) this.#worst.delete(position);
-    if (worst === DONE) this.#counts.done++;
-    else if (worst === DEAD) this.#counts.dead++;
-    else this.#counts.dropped++;
+    const worst = this.#window.settle(position, outcome);
+    if (worst === null) return;
+    this.#counts.settle(worst);
     if (!this.#spec.half.traits.contiguous && this.#spec.half.ack) this.#settledPositions.push(position);
     if (!this.#ackScheduled) {
       this.#ackScheduled = true;
@@ -148,6 +148,7 @@ export class SourceRunner implements Owner {
     }
     if (low > this.#lastLow) {
       this.#lastLow = low;
+      this.#counts.keep(this.#window.below);
       this.#needs.settledBelow(low);
     }
     this.#finishIfSettled();
@@ -186,12 +187,34 @@ export class SourceRunner implements Owner {
       }
     }
     this.#ended = true;
-    this.#needs.ended(this.#given);
+    this.#needs.ended(this.#counts.figures.given);
     this.#finishIfSettled();
+  }
+
+  /** Going on in another input than the one that was read would pass over what nobody has seen. */
+  async #recognise(): Promise<void> {
+    const { half, mark, options } = this.#spec;
+    if (this.#recognised || mark === null) return;
+    let changed: Position | undefined;
+    try {
+      changed = await half.recognise?.(mark.of);
+    } catch (error) {
+      if (isKeymillError(error, 'CHECKPOINT_UNUSABLE')) error.message += ` (${mark.path})`;
+      throw error;
+    }
+    this.#recognised = true;
+    if (changed === undefined || changed >= this.#lastLow || options.repeat > 1) return;
+    this.#window.rewind(changed);
+    this.#lastLow = changed;
+    this.#needs.log.warn(
+      { source: this.name, position: changed },
+      'a record has changed since it was read: given again',
+    );
   }
 
   async #readAll(): Promise<void> {
     const { half, options, map } = this.#spec;
+    await this.#recognise();
     const apply = map?.() as ((record: unknown, info: { position: Position }) => unknown) | undefined;
     // What was given already is not given again, but a map must see it, and repeating needs to know the length.
     const resume = this.#window.next;
@@ -239,7 +262,7 @@ export class SourceRunner implements Owner {
     } catch (error) {
       return this.#broken(message, asError(error), position);
     }
-    this.#given++;
+    this.#counts.give();
     this.#window.give(position, now, targets.length);
     let waiting: Promise<void> | undefined;
     for (let t = 0; t < targets.length; t++) {
@@ -292,7 +315,7 @@ export class SourceRunner implements Owner {
         place: { source: this.name, ...(isKeymillError(error) ? error.place : {}) },
       });
     this.#needs.log.warn({ source: this.name, err: toWire(error) }, 'record dead-lettered');
-    this.#given++;
+    this.#counts.give();
     const { targets } = this.#spec;
     this.#window.give(position, this.#needs.environment.clock.now(), targets.length);
     for (let t = 0; t < targets.length; t++) this.#buryAt(position, t, value, error);

@@ -4,11 +4,12 @@
  */
 import type { Environment, Timer } from '../environment.ts';
 import { asError, KeymillError, toWire } from '../errors.ts';
+import { SOURCE_WORDS, wordsOf } from '../observe/counts.ts';
 import type { ThreadSnapshot } from '../observe/stats.ts';
 import type { Log } from '../topology/define.ts';
 import { CHECKPOINT_NEEDS, DEAD_LETTERS, PARK, type Plan, type PlannedSource } from '../topology/plan.ts';
 import { Checkpoint } from './checkpoint.ts';
-import type { Command, Report, Suspect } from './control.ts';
+import type { Command, Quarantined, Report, Suspect } from './control.ts';
 import { type ActorPlan, Host } from './host.ts';
 import { IoActor } from './io-actor.ts';
 import type { ParkStore } from './parking.ts';
@@ -25,9 +26,11 @@ export interface ThreadBoot {
   readonly ledger: Int32Array;
   readonly gauges: Int32Array;
   readonly positions: Float64Array;
+  readonly counts: Float64Array;
+  readonly sourceCounts: Float64Array;
   readonly finished: readonly string[];
   readonly suspects: readonly Suspect[];
-  readonly quarantined: readonly number[];
+  readonly quarantined: readonly Quarantined[];
   readonly firstIoSlot: number;
   readonly first: boolean;
 }
@@ -116,6 +119,7 @@ export class Thread {
       report,
       store,
     );
+    this.host.cells.forEach((cell, index) => cell?.stats.keepIn(wordsOf(boot.counts, index)));
   }
 
   /** Opens resources, runs init hooks, reports `ready`. */
@@ -202,6 +206,7 @@ export class Thread {
         throw new KeymillError('CONFIG_INVALID', `sources.${source.name}.checkpoint: ${CHECKPOINT_NEEDS}`, {
           place: { source: source.name },
         });
+      checkpoint?.follow(half);
       runner = new SourceRunner(
         {
           name: source.name,
@@ -213,11 +218,13 @@ export class Thread {
           }),
           options: source.options,
           from: this.#boot.positions[index]!,
+          mark: checkpoint && checkpoint.low > 0 ? { of: checkpoint.mark, path: checkpoint.path } : null,
         },
         {
           environment: this.#environment,
           sender: this.host.sender,
           log,
+          counts: this.#boot.sourceCounts.subarray(index * SOURCE_WORDS, (index + 1) * SOURCE_WORDS),
           bury: (letter, written) => this.host.bury(letter, written),
           settledBelow: low => {
             this.#boot.positions[index] = low;
@@ -246,11 +253,17 @@ export class Thread {
   #pulse(): void {
     const every = Math.min(250, Math.max(10, this.#plan.options.stuckMs / 10));
     Atomics.store(this.#boot.gauges, 0, ++this.#beat);
+    this.#keepReplayed();
     this.#beats = this.#environment.clock.after(every, () => {
       const { heapUsed, heapLimit } = this.#powers.measure();
       if (this.#beat % 4 === 0 && heapLimit > 0) this.#report({ type: 'heap', used: heapUsed, limit: heapLimit });
       this.#pulse();
     });
+  }
+
+  #keepReplayed(): void {
+    const { counts } = this.#boot;
+    counts[counts.length - 1] = this.host.sender.snapshots().reduce((sum, lane) => sum + lane.replayed, 0);
   }
 
   async #close(): Promise<void> {
@@ -273,6 +286,7 @@ export class Thread {
   }
 
   #snapshot(): ThreadSnapshot {
+    this.#keepReplayed();
     return {
       thread: this.#boot.slot,
       kind: this.#boot.kind,

@@ -35,6 +35,8 @@ export class Lane {
   messages = 0;
   bytes = 0;
   replayed = 0;
+  /** How often it was opened: each time to another incarnation of its receiver. */
+  openings = 0;
   /** Messages that their home handled and then let go of: they wait for their children only, and hold up no move. */
   readonly excused = new Set<number>();
 
@@ -101,6 +103,7 @@ export class Lane {
   /** The lane reached a (new) incarnation of its receiver: everything unsettled leaves again, in order, before anything new. */
   open(port: Port): void {
     this.#port = port;
+    this.openings++;
     this.#environment.probe?.('lane.opened');
     for (let frame of this.outbox.unsettled()) {
       if (frame.remaining < frame.count) frame = this.#repack(frame);

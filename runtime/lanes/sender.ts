@@ -51,6 +51,9 @@ interface Move {
   bounced: Bounced[];
 }
 
+/** How long a move waits for the children of what its old home has handled. */
+const EXCUSE_MS = 1000;
+
 export class Sender {
   readonly #environment: Environment;
   readonly #sending: Sending;
@@ -348,7 +351,7 @@ export class Sender {
     if (returns.runs)
       for (let i = 0; i < returns.runs.length; i += 3)
         this.#settle(lane, returns.runs[i]!, returns.runs[i + 1]!, returns.runs[i + 2]! as SettleCode, returns.tried);
-    if (returns.released) for (const { partition, upTo } of returns.released) this.#excuse(lane, partition, upTo);
+    if (returns.released) for (const { partition, upTo } of returns.released) this.#excuseLater(lane, partition, upTo);
     if (returns.hold) for (const { actor, key } of returns.hold) this.#hold(lane, actor, key);
     if (returns.free) for (const { actor, key } of returns.free) this.#free(lane, actor, key);
     lane.compact();
@@ -527,15 +530,25 @@ export class Sender {
 
   #allWaiting(): Waiting[] {
     const rooms = [...this.#room.values()].flatMap(actors => [...actors.values()]);
-    const held = [...this.#heldQueues.values()].flatMap(actors => [...actors.values()].flatMap(keys => [...keys.values()]));
+    const held = [...this.#heldQueues.values()].flatMap(actors =>
+      [...actors.values()].flatMap(keys => [...keys.values()]),
+    );
     const moving = [...this.#moves.values()].map(move => move.waiting);
     return [...rooms, ...held, ...moving].flat();
   }
 
   /**
    * The old home has handled what it has of a partition, and bounced the rest. What is still unsettled there waits for
-   * children; and those may wait for this very move, so it must not wait for them.
+   * children. The move waits for these too, so that children sent from the new home do not overtake them; but not for
+   * long, for they may wait for this very move.
    */
+  #excuseLater(lane: Lane, partition: number, upTo: number): void {
+    const { openings } = lane;
+    this.#environment.clock.after(EXCUSE_MS, () => {
+      if (lane.openings === openings) this.#excuse(lane, partition, upTo); // else they are handled again
+    });
+  }
+
   #excuse(lane: Lane, partition: number, upTo: number): void {
     for (const frame of lane.outbox.unsettled()) {
       if (frame.firstSeq > upTo) break;

@@ -2,7 +2,7 @@
  * Who was there when a host died (rule 10). Batches in flight are rerun alone, item by item; a message that was alone
  * with its host at each of `quarantineAfter` deaths is quarantined. An uninvolved kill counts against nobody.
  */
-import type { Suspect } from '../host/control.ts';
+import type { Quarantined, Suspect } from '../host/control.ts';
 import { readLedger } from '../host/ledger.ts';
 import type { Slot } from './slot.ts';
 import { GAUGE_SUSPECTS } from './threads.ts';
@@ -11,7 +11,7 @@ export class Blame {
   readonly #quarantineAfter: number;
   /** Deaths alone, by hash of the message's id. */
   readonly #deaths = new Map<number, number>();
-  readonly quarantined: number[] = [];
+  readonly quarantined: Quarantined[] = [];
 
   constructor(quarantineAfter: number) {
     this.#quarantineAfter = quarantineAfter;
@@ -42,7 +42,7 @@ export class Blame {
       if (!alone || records.length > 1) continue;
       const deaths = (this.#deaths.get(record.idHash) ?? 0) + 1;
       this.#deaths.set(record.idHash, deaths);
-      if (deaths === this.#quarantineAfter) this.quarantined.push(record.idHash);
+      if (deaths === this.#quarantineAfter) this.quarantined.push({ actor, hash, idHash: record.idHash });
     }
     slot.suspects = [...merged.values()];
   }

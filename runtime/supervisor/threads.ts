@@ -1,7 +1,7 @@
 /**
  * How the supervisor gets threads. The real ones come from a Piscina pool; the simulation has its own.
  */
-import type { Command, Report, Suspect } from '../host/control.ts';
+import type { Command, Quarantined, Report, Suspect } from '../host/control.ts';
 import type { Port } from '../lanes/port.ts';
 import type { Overrides } from '../topology/plan.ts';
 
@@ -20,10 +20,13 @@ export interface Boot {
   readonly gauges: Int32Array;
   /** Position below which each source settled, by the order of the plan's sources; written by the I/O threads. */
   readonly positions: Float64Array;
+  /** What this thread counts, and what the sources do (observe/counts.ts). */
+  readonly counts: Float64Array;
+  readonly sourceCounts: Float64Array;
   /** Sources that ended already and are not started again. */
   readonly finished: readonly string[];
   readonly suspects: readonly Suspect[];
-  readonly quarantined: readonly number[];
+  readonly quarantined: readonly Quarantined[];
   /** Slot of I/O thread 0; host slots are 1 … hosts. */
   readonly firstIoSlot: number;
   /** False when this thread replaces one that died. */

@@ -364,10 +364,16 @@ describe('after the death of a host', () => {
     expect(on.host.plan.gauges[1]).toBe(0);
   });
 
-  it('a message that is quarantined goes to the dead letters unhandled', async () => {
+  it.each([
+    ['that is suspected too', [{ actor: 0, hash: hashKey('a'), count: 1, mark: null }]],
+    ['that nobody suspects any more', []],
+  ])('a quarantined message %s goes to the dead letters unhandled', async (_what, suspects) => {
     const { on, handled } = await noting({}, false, {
-      suspects: [{ actor: 0, hash: hashKey('a'), count: 1, mark: null }],
-      quarantined: [hashId('src/0/0')],
+      suspects,
+      quarantined: [
+        { actor: 0, hash: hashKey('a'), idHash: hashId('src/0/0') },
+        { actor: 0, hash: hashKey('b'), idHash: hashId('src/0/1') },
+      ],
     });
     for (const n of [1, 2]) on.push('one', { key: 'a', n });
     await on.settle();

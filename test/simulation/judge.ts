@@ -61,6 +61,7 @@ export class Judge {
   /** Threads that died, for whatever reason. */
   deaths = 0;
   moves = 0;
+  stalls = 0;
   /** Of the scheduler, now. */
   step = 0;
   /** By actor and key: the failure that a message died of, and until when an operator had it resumed. */
@@ -136,7 +137,7 @@ export class Judge {
     });
     const batch = new Set(ids);
     const twice = ids.find((id, index) => ids.indexOf(id) < index);
-    if (twice !== undefined && this.deaths === 0 && !(this.moves > 0 && wasParked(this.of(twice))))
+    if (twice !== undefined && !this.#mayRepeat(this.of(twice)))
       throw this.#broken(`a batch holds a message twice: ${ids.join(' ')}`);
     for (const id of batch) {
       const record = this.of(id);
@@ -144,14 +145,15 @@ export class Judge {
       this.#mustNotBePaused(message);
       if (!record.accepted && record.sentBy.length === 0)
         throw this.#broken(`${id} is handled, though its sender has not sent it`);
-      if (record.dead !== null && this.deaths === 0)
+      if (record.dead !== null && !this.#mayRepeat(record))
         throw this.#broken(`${id} is handled again after its dead letter was written`);
-      if (record.dropped && this.deaths === 0) throw this.#broken(`${id} is handled though it was dropped`);
+      if (record.dropped && !this.#mayRepeat(record)) throw this.#broken(`${id} is handled though it was dropped`);
       if (record.settled && !record.parked && !record.forsaken)
         throw this.#broken(`${id} is handled again after its sender learned that it is settled`);
       for (const other of this.#streams.get(`${message.stream}>${message.actor}/${message.key}`)!) {
         if (other === record) break;
         if (record.begun > 0 || !this.#isOnItsWay(other) || other.forsaken || batch.has(other.message.id)) continue;
+        if (this.#cameFromElsewhere(record, other)) continue;
         // It may have been dropped, and the news is on its way. Then it must turn out so.
         if ((other.begun === 0 || this.deaths > 0) && this.#droppable(other.message))
           other.presumedDropped = { by: id, deaths: this.deaths };
@@ -167,8 +169,7 @@ export class Judge {
       if (record.running?.alive) throw this.#broken(`${id} is handled twice at once`);
       if (record.begun > 0) {
         this.repeats++;
-        // A partition that moves leaves what is parked of it to its new home, what is half done of that included.
-        if (!record.failed && this.deaths === 0 && !(this.moves > 0 && wasParked(record)))
+        if (!record.failed && !this.#mayRepeat(record))
           throw this.#broken(`${id} is handled again without a failure, time-out or death`);
       }
       record.begun++;
@@ -299,6 +300,20 @@ export class Judge {
       if (message.poison && record.begun > 0 && record.dead === null && !record.dropped)
         throw this.#broken(`${message.id} kills its host whenever it runs, but was not quarantined (${record.dead})`);
     }
+  }
+
+  /**
+   * A move waits a second for the children of what the old home handled (Sender.excuseLater). Where a thread stood still
+   * for longer, or died and had them sent again, children of the new home may come first.
+   */
+  #cameFromElsewhere(record: Record, other: Record): boolean {
+    if (other.parent === null || this.moves === 0 || (this.deaths === 0 && this.stalls === 0)) return false;
+    return !record.sentBy.some(node => other.sentBy.includes(node));
+  }
+
+  /** A thread died; or a partition moved, which leaves what is parked of it to its new home, half done or not. */
+  #mayRepeat(record: Record): boolean {
+    return this.deaths > 0 || (this.moves > 0 && wasParked(record));
   }
 
   /** Accepted, not over, and its sender lives: nothing of its stream and key may overtake it. */

@@ -51,7 +51,6 @@ export class Scenario implements World {
   readonly #script: Script;
   readonly #random: () => number;
   #faults = 0;
-  #stalls = 0;
   #outputBroken = false;
   #stopping = false;
   #killing = false;
@@ -349,7 +348,7 @@ export class Scenario implements World {
       case 'kill':
         return this.#kill();
       case 'stall':
-        this.#stalls++;
+        judge.stalls++;
         return simulation.stallHost(scheduler.pick(3000));
       case 'crash I/O':
         this.#reborn = true;
@@ -398,13 +397,13 @@ export class Scenario implements World {
 
   /** Something other than its own failing may make it late, which costs an attempt. */
   #mayBeLate(message: Message): boolean {
-    return this.#stalls > 0 || message.ask !== null || message.writes;
+    return this.judge.stalls > 0 || message.ask !== null || message.writes;
   }
 
   #mortal(message: Message): boolean {
     return (
       mayDie(message, ATTEMPTS) ||
-      (this.#stalls > 0 && message.fails.length > 0) ||
+      (this.judge.stalls > 0 && message.fails.length > 0) ||
       message.ask !== null ||
       message.writes ||
       message.hang !== 0

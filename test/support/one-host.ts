@@ -4,7 +4,7 @@
  */
 import type { DeadLetter } from '../../runtime/delivery/dead-letter.ts';
 import type { Transition } from '../../runtime/environment.ts';
-import type { Command, Report, Suspect } from '../../runtime/host/control.ts';
+import type { Command, Quarantined, Report, Suspect } from '../../runtime/host/control.ts';
 import { type ActorPlan, Host } from '../../runtime/host/host.ts';
 import type { KeyReport } from '../../runtime/host/inspect.ts';
 import { IoActor } from '../../runtime/host/io-actor.ts';
@@ -30,7 +30,7 @@ export interface OneHostOptions {
   io?: Record<string, IoSpec>;
   park?: ParkStore;
   suspects?: readonly Suspect[];
-  quarantined?: readonly number[];
+  quarantined?: readonly Quarantined[];
   ledgerSlots?: number;
   seed?: number;
 }
