@@ -37,6 +37,7 @@ export const TRANSITIONS = [
   'frame.replayed',
   'frame.repacked',
   'message.bounced',
+  'message.forwarded',
   'message.rerouted',
   'lane.opened',
   'lane.closed',

@@ -57,7 +57,9 @@ export class Judge {
   }
 
   readonly records = new Map<string, Record>();
-  readonly #streams = new Map<string, Record[]>();
+  /** Messages of one sender to one key, in order; the first `over` of them are over. */
+  readonly #streams = new Map<string, { order: Record[]; over: number }>();
+  readonly #running = new Set<Record>();
   /** Threads that died, for whatever reason. */
   deaths = 0;
   moves = 0;
@@ -108,10 +110,10 @@ export class Judge {
     };
     this.records.set(message.id, record);
     const stream = `${message.stream}>${message.actor}/${message.key}`;
-    const order = this.#streams.get(stream) ?? [];
-    this.#streams.set(stream, order);
+    const { order } = this.#streams.get(stream) ?? { order: [] };
+    this.#streams.set(stream, { order, over: 0 });
     order.push(record);
-    order.sort((a, b) => a.message.n - b.message.n);
+    if (order.length > 1 && order.at(-2)!.message.n > message.n) order.sort((a, b) => a.message.n - b.message.n);
     for (const child of message.children) this.add(child, record);
   }
 
@@ -150,7 +152,7 @@ export class Judge {
       if (record.dropped && !this.#mayRepeat(record)) throw this.#broken(`${id} is handled though it was dropped`);
       if (record.settled && !record.parked && !record.forsaken)
         throw this.#broken(`${id} is handled again after its sender learned that it is settled`);
-      for (const other of this.#streams.get(`${message.stream}>${message.actor}/${message.key}`)!) {
+      for (const other of this.#unfinished(message)) {
         if (other === record) break;
         if (record.begun > 0 || !this.#isOnItsWay(other) || other.forsaken || batch.has(other.message.id)) continue;
         if (this.#cameFromElsewhere(record, other)) continue;
@@ -174,6 +176,7 @@ export class Judge {
       }
       record.begun++;
       record.running = node;
+      this.#running.add(record);
     }
   }
 
@@ -182,6 +185,7 @@ export class Judge {
     for (const id of ids) {
       const record = this.of(id);
       record.running = null;
+      this.#running.delete(record);
       record.succeeded = true;
       for (const child of record.message.children) this.of(child.id).sentBy.push(node);
     }
@@ -193,6 +197,7 @@ export class Judge {
     for (const id of ids) {
       const record = this.of(id);
       record.running = null;
+      this.#running.delete(record);
       record.failed = true;
       record.failedAt = this.step;
     }
@@ -329,10 +334,16 @@ export class Judge {
     return record.succeeded || record.dead !== null || record.dropped || record.parked;
   }
 
+  *#unfinished({ stream, actor, key }: Message): Iterable<Record> {
+    const of = this.#streams.get(`${stream}>${actor}/${key}`)!;
+    while (of.over < of.order.length && this.#isOver(of.order[of.over]!)) of.over++;
+    for (let i = of.over; i < of.order.length; i++) yield of.order[i]!;
+  }
+
   *#ofKey(message: Message): Iterable<Record> {
-    for (const record of this.records.values())
-      if (record.running !== null && record.message.actor === message.actor && record.message.key === message.key)
-        yield record;
+    for (const record of this.#running)
+      if (!record.running?.alive) this.#running.delete(record);
+      else if (record.message.actor === message.actor && record.message.key === message.key) yield record;
   }
 }
 

@@ -137,8 +137,9 @@ export class Scenario implements World {
       this.#observe();
       if (!(await simulation.step())) break;
     }
-    if (weather.stopAfter === undefined) await this.#untilSettled();
-    else await this.#stopEarly(weather.stopAfter);
+    const { stopAfter } = this.#script;
+    if (stopAfter === undefined) await this.#untilSettled();
+    else await this.#stopEarly(stopAfter);
     return {
       steps: simulation.scheduler.steps,
       faults: this.#faults,
@@ -299,7 +300,7 @@ export class Scenario implements World {
     }
   }
 
-  /** Now and then an operator resumes keys that a death paused, and kills hosts on which an actor stopped. */
+  /** Now and then an operator resumes keys that a death paused. */
   #operate(): void {
     const { judge, simulation } = this;
     const { weather, options } = this.#script;
@@ -313,8 +314,6 @@ export class Scenario implements World {
             judge.resuming(actor, key);
             void simulation.supervisor.key(actor, key, hashKey(key), 'resume').then(() => judge.resumed(actor, key));
           }
-      for (const slot of simulation.hostSlots)
-        if (simulation.threads.living.get(slot)!.thread.host.cells.some(cell => cell?.stopped)) this.#kill(slot);
       this.#operate();
     });
   }
@@ -371,9 +370,9 @@ export class Scenario implements World {
     return FAULTS.find(fault => (at -= faults[fault]) < 0) ?? 'crash';
   }
 
-  #kill(slot?: number): void {
+  #kill(): void {
     this.#killing = true;
-    this.simulation.killHost(slot);
+    this.simulation.killHost();
     this.#killing = false;
   }
 

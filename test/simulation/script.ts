@@ -24,6 +24,8 @@ export interface ScriptedSource {
 
 export class Script {
   readonly weather: Weather;
+  /** Stopped in the middle of it all, with this much grace; undefined: when all is settled. */
+  readonly stopAfter: number | undefined;
   readonly options: Record<string, ActorOptionsInput>;
   readonly sources: ScriptedSource[] = [];
   readonly tells: Message[] = [];
@@ -44,6 +46,9 @@ export class Script {
       across: { ...this.#actorOptions(), onDead: 'skip', onKeyFull: 'stall' },
     };
     this.options['across']!.batch = { ...this.options['across']!.batch, across: 'keys' };
+    // An actor that a death stopped stays so: such a life has no other end.
+    const mayStop = Object.values(this.options).some(({ onDead }) => onDead === 'stop');
+    this.stopAfter = this.weather.stopAfter ?? (mayStop ? 300 : undefined);
     this.hosts = 1 + this.pick(3);
     this.quarantineAfter = 1 + this.pick(3);
     this.window = this.weather.deep ? 40_000 : 8 + this.pick(64);
