@@ -5,14 +5,14 @@
  */
 import type { DeadLetter } from '../delivery/dead-letter.ts';
 import type { Environment } from '../environment.ts';
-import { asError, describe, fromWire, isKeymillError, KeymillError, toWire, type WireError } from '../errors.ts';
+import { asError, describe, isKeymillError, KeymillError, toWire, type WireError } from '../errors.ts';
 import type { IoSpec } from '../io/contract.ts';
 import { DROPPABLE, type Envelope, type Extras, NO_EXTRAS, REPLAYABLE, TIMER } from '../lanes/envelope.ts';
 import { carryWithin } from '../lanes/frame.ts';
 import { Homes } from '../lanes/homes.ts';
 import { hashKey } from '../lanes/key-hash.ts';
 import { loopback } from '../lanes/loopback.ts';
-import { BOUNCED, DROPPED, type Owner, type Port } from '../lanes/port.ts';
+import { BOUNCED, DROPPED, type Port } from '../lanes/port.ts';
 import { Sender, type Target } from '../lanes/sender.ts';
 import { Item, NOWHERE, type Origin } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
@@ -507,7 +507,7 @@ export class Host implements ContextHost {
       const next: Item | null = item.next;
       if ((item.hash & this.homes.mask) === partition) {
         this.#takeOut(cell, mailbox, item);
-        if ((item.flags & (REPLAYABLE | TIMER)) === 0) this.#forward(cell, item);
+        if (!item.origin.alive && (item.flags & (REPLAYABLE | TIMER)) === 0) this.#forward(cell, item);
         else {
           if (item.calls > 0) item.origin.tried?.(item.seq, item.calls, item.attempts);
           item.origin.settle(item.seq, BOUNCED);
@@ -525,21 +525,14 @@ export class Host implements ContextHost {
     this.#residents.dismiss(cell, mailbox, () => {});
   }
 
-  /**
-   * What its sender could not give again goes to the new home from here: the sender may be dead by now, and a bounce
-   * would lose it. Outcome and reply go back the same way.
-   */
+  /** Its sender died and cannot give it again: it goes to the new home from here. */
   #forward(cell: Cell, item: Item): void {
     this.environment.probe?.('message.forwarded');
-    const { key, hash, body, source, epoch, position, path, flags, calls, attempts, origin, seq } = item;
+    const { key, hash, body, source, epoch, position, path, flags, calls, attempts } = item;
     const extras = { ...(item.extras ?? NO_EXTRAS), calls, attempt: attempts };
-    const owner: Owner = {
-      settled: (_token, outcome) => origin.settle(seq, outcome),
-      replied: (_token, ok, value) => origin.reply(seq, ok, ok ? value : fromWire(value as WireError)),
-    };
     this.sender.send(
       { actor: cell.index, key, hash, body, source, epoch, position, path, flags, extras },
-      owner,
+      null,
       0,
       null,
     );

@@ -110,7 +110,7 @@ export class Judge {
     };
     this.records.set(message.id, record);
     const stream = `${message.stream}>${message.actor}/${message.key}`;
-    const { order } = this.#streams.get(stream) ?? { order: [] };
+    const { order } = this.#streams.get(stream) ?? { order: [] as Record[] };
     this.#streams.set(stream, { order, over: 0 });
     order.push(record);
     if (order.length > 1 && order.at(-2)!.message.n > message.n) order.sort((a, b) => a.message.n - b.message.n);
@@ -153,7 +153,7 @@ export class Judge {
       if (record.settled && !record.parked && !record.forsaken)
         throw this.#broken(`${id} is handled again after its sender learned that it is settled`);
       for (const other of this.#unfinished(message)) {
-        if (other === record) break;
+        if (other.message.n >= message.n) break;
         if (record.begun > 0 || !this.#isOnItsWay(other) || other.forsaken || batch.has(other.message.id)) continue;
         if (this.#cameFromElsewhere(record, other)) continue;
         // It may have been dropped, and the news is on its way. Then it must turn out so.
@@ -252,9 +252,9 @@ export class Judge {
     record.forsaken = true;
   }
 
-  /** Whether it must come to an end of its own. */
+  /** Whether it must come to an end of its own. A home that lets go of it may not know yet that nobody takes it back. */
   #mustEnd(record: Record): boolean {
-    return record.accepted && (!record.forsaken || record.refuge?.alive === true);
+    return record.accepted && (!record.forsaken || (record.refuge?.alive === true && this.moves === 0));
   }
 
   /** Everything that must end has. */
