@@ -364,6 +364,11 @@ export class Simulation {
     for (const { messages } of this.#parked.values()) for (const { body } of messages.values()) yield body;
   }
 
+  /** How many messages were ever parked. */
+  get parkedEver(): number {
+    return this.#parkSeq - 1;
+  }
+
   /** How many messages lie in the park. */
   get parkedCount(): number {
     let sum = 0;

@@ -58,6 +58,8 @@ export class Scenario implements World {
   #reborn = false;
   readonly #mustDie: [id: string, error: string][] = [];
   #failure: unknown;
+  #lettersSeen = 0;
+  #parkedSeen = 0;
 
   constructor(
     seed: number,
@@ -324,12 +326,16 @@ export class Scenario implements World {
     if (judge.violation !== null) throw judge.violation;
     if (this.#failure !== undefined) throw this.#failure;
     judge.step = simulation.scheduler.steps;
-    for (const letter of simulation.deadLetters.values()) {
-      const message = letter.message as Message;
-      if (!message.id.startsWith('inner')) judge.dead(message.id, letter.error.code ?? letter.error.class ?? 'unknown');
-    }
-    for (const message of simulation.parkedBodies() as Iterable<Message>)
-      if (!message.id.startsWith('inner')) judge.of(message.id).parked = true;
+    if (simulation.deadLetters.size > this.#lettersSeen)
+      for (const { message, error } of [...simulation.deadLetters.values()].slice(this.#lettersSeen)) {
+        const { id } = message as Message;
+        if (!id.startsWith('inner')) judge.dead(id, error.code ?? error.class ?? 'unknown');
+      }
+    this.#lettersSeen = simulation.deadLetters.size;
+    if (simulation.parkedEver > this.#parkedSeen)
+      for (const { id } of simulation.parkedBodies() as Iterable<Message>)
+        if (!id.startsWith('inner')) judge.of(id).parked = true;
+    this.#parkedSeen = simulation.parkedEver;
     judge.deaths = simulation.threads.deaths;
   }
 

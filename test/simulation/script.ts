@@ -6,7 +6,7 @@ import { type Weather, weatherOf } from './weather.ts';
 
 export const ATTEMPTS = 3;
 export const ACTORS = ['alpha', 'beta', 'gamma', 'across'] as const;
-const DEEP_MESSAGES = 2500;
+const DEEP_MESSAGES = 1400;
 
 export interface ScriptedSource {
   name: string;
@@ -129,7 +129,7 @@ export class Script {
       const actor = this.one(['alpha', 'alpha', 'beta', 'across']);
       this.sources.push({
         name,
-        messages: Array.from({ length: 15 + this.pick(40) }, (_, n) =>
+        messages: Array.from({ length: 10 + this.pick(30) }, (_, n) =>
           this.#message(name, n, actor, `${name}#${n}`, 0),
         ),
         replayable: this.#random() < 0.75,
@@ -141,7 +141,7 @@ export class Script {
         acked: 0,
       });
     }
-    for (let n = 0; n < 10 + this.pick(30); n++)
+    for (let n = 0; n < 5 + this.pick(20); n++)
       this.tells.push(this.#message('tells', n, this.one(['alpha', 'beta', 'gamma']), `tell#${n}`, 0));
     for (let n = 0; n < this.pick(6); n++)
       this.asks.push({

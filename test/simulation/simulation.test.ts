@@ -3,7 +3,7 @@ import { TRANSITIONS } from '../../runtime/environment.ts';
 import { runAllSeeds } from './seeds.ts';
 
 /** Seeds that CI runs; KEYMILL_SEEDS overrides it for a long run. */
-const SEEDS = Number(process.env['KEYMILL_SEEDS'] ?? 800);
+const SEEDS = Number(process.env['KEYMILL_SEEDS'] ?? 10_000);
 
 describe('the simulation', () => {
   it(`finds no broken promise in ${SEEDS} seeds, and reaches the state transitions`, async () => {
