@@ -96,6 +96,7 @@ export class Scheduler {
     else return;
     mailbox.standing = 'waiting';
     mailbox.line = null;
+    this.#admit(this.#needs.cells[mailbox.actor]!);
   }
 
   /** Runs turns at the end of this turn of the event loop. */
@@ -127,9 +128,10 @@ export class Scheduler {
         if (mailbox === null) break;
         // While something must run alone only asks pass: what runs may be waiting for them.
         const cell = this.#needs.cells[mailbox.actor]!;
-        if (isSuspect(mailbox, mailbox.head!))
+        if (isSuspect(mailbox, mailbox.head!)) {
           this.consider(cell, mailbox); // what stood before it has left
-        else if ((this.#alone.length > 0 || this.#aloneRuns) && !mailbox.head!.isAsk) skipped.push(mailbox);
+          this.#admit(cell);
+        } else if ((this.#alone.length > 0 || this.#aloneRuns) && !mailbox.head!.isAsk) skipped.push(mailbox);
         else if (cell.running >= cell.options.concurrency) {
           mailbox.standing = 'ready';
           mailbox.line = 'crowd';
@@ -155,18 +157,27 @@ export class Scheduler {
   handlerEnded(cell: Cell, alone: boolean): void {
     this.running--;
     if (alone) this.#aloneRuns = false;
-    const next = cell.crowd.head;
-    if (next !== null) {
-      cell.crowd.remove(next);
-      next.standing = 'waiting';
-      next.line = null;
-      this.consider(cell, next);
-    }
+    this.#admit(cell);
     if (this.#turns.size > 0 || this.#alone.length > 0) this.wake();
   }
 
   close(): void {
     this.deadlines.close();
+  }
+
+  /**
+   * Lets the crowd have a slot that is free: to the first mailbox that still wants a turn. Called whenever a slot may
+   * have become free, also when one that had been let in goes away without a turn, or the rest would wait for ever.
+   */
+  #admit(cell: Cell): void {
+    if (cell.running >= cell.options.concurrency) return;
+    for (let next = cell.crowd.head; next !== null; next = cell.crowd.head) {
+      cell.crowd.remove(next);
+      next.standing = 'waiting';
+      next.line = null;
+      this.consider(cell, next);
+      if (next.line !== null) return;
+    }
   }
 
   #start(mailbox: Mailbox, now: number, alone: boolean): void {
@@ -177,6 +188,7 @@ export class Scheduler {
     mailbox.lastBatch = items.length;
     if (items.length === 0) {
       this.consider(cell, mailbox);
+      this.#admit(cell);
       return;
     }
     if (cell.options.rate) mailbox.tokens -= items.length;
