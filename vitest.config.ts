@@ -14,6 +14,7 @@ const unit = [
   'file',
   'docs',
   'house',
+  'bench',
 ];
 
 export default defineConfig({

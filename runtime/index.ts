@@ -15,7 +15,7 @@ export {
 export type { KeyReport } from './host/inspect.ts';
 export type { IoContext, IoReply, IoResource, IoSpec } from './io/contract.ts';
 export { DEFAULT_IO_POLICY } from './io/contract.ts';
-export type { Summary } from './observe/summary.ts';
+export type { ActorSummary, Health, HotKey, Summary } from './observe/summary.ts';
 export { type PolicyOptions, type PolicyOptionsInput, policySchema } from './policies/options.ts';
 export { createPolicy, type Policy } from './policies/policy.ts';
 export {
@@ -27,6 +27,7 @@ export {
   start,
   VERSION,
 } from './runtime.ts';
+export type { DeadLetters } from './supervisor/letters.ts';
 export type { AskOptions, TellOptions } from './supervisor/tells.ts';
 export {
   type Actor,

@@ -5,8 +5,6 @@ import { mkdir } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
-import type { DeadLetter } from './delivery/dead-letter.ts';
-import type { DeadLetterClient } from './delivery/dead-letters.ts';
 import { systemEnvironment } from './environment.ts';
 import { asError, KeymillError, toWire } from './errors.ts';
 import type { KeyReport } from './host/inspect.ts';
@@ -14,10 +12,12 @@ import { hashKey } from './lanes/key-hash.ts';
 import { startHttp } from './observe/http.ts';
 import { type LogLevel, mainLog, writeRecord } from './observe/log.ts';
 import { MetricsRegistry } from './observe/registry.ts';
-import { type Health, type Summary, summarise } from './observe/summary.ts';
+import type { ThreadSnapshot } from './observe/stats.ts';
+import { type Health, hottest, type Summary, summarise } from './observe/summary.ts';
 import { type ChaosOptions, startChaos } from './supervisor/chaos.ts';
+import { type DeadLetters, deadLettersOf } from './supervisor/letters.ts';
 import { PiscinaThreads } from './supervisor/piscina-threads.ts';
-import { readSpool, writeSpool } from './supervisor/spool.ts';
+import { Spool, type SpooledTell } from './supervisor/spool.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 import { type AskOptions, type TellOptions, Tells } from './supervisor/tells.ts';
 import type { Threads } from './supervisor/threads.ts';
@@ -113,6 +113,12 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
   readonly #plan: Plan;
   readonly #supervisor: Supervisor;
   readonly #tells: Tells;
+  /** Tells of the engine's own: of the spool, and replayed dead letters. */
+  readonly #retells: Tells;
+  readonly #replays: Tells;
+  readonly #spool: Spool;
+  /** The dead letters: list, show, replay, drop (D3). A replayed one comes back under a new id, as a tell. */
+  readonly deadLetters: DeadLetters;
   readonly #options: StartOptions;
   readonly #log: Log;
   readonly #registry = new MetricsRegistry();
@@ -121,9 +127,10 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
   #http: Awaited<ReturnType<typeof startHttp>> | null = null;
   #endChaos: () => void = () => undefined;
   #stopping: Promise<StopReport> | null = null;
+  #abandoned: Error | null = null;
   #quiet!: () => void;
   #fatal!: (error: Error) => void;
-  readonly #settled: Promise<void>;
+  readonly #sourcesSettled: Promise<void>;
 
   /** Use `start`. */
   constructor(
@@ -142,11 +149,11 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
     const level = options.logLevel ?? 'info';
     const log = level === 'silent' ? SILENT : mainLog({ level, name: plan.name });
     this.#log = log;
-    this.#settled = new Promise((resolve, reject) => {
+    this.#sourcesSettled = new Promise((resolve, reject) => {
       this.#quiet = resolve;
       this.#fatal = reject;
     });
-    this.#settled.catch(() => undefined);
+    this.#sourcesSettled.catch(() => undefined);
     this.#supervisor = new Supervisor(
       {
         plan,
@@ -178,11 +185,17 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
         quiet: () => this.#quiet(),
       },
     );
-    this.#tells = new Tells(this.#supervisor.main, this.#environment);
+    const { main } = this.#supervisor;
+    this.#tells = new Tells(main, this.#environment);
+    this.#retells = new Tells(main, this.#environment, 'spool');
+    this.#replays = new Tells(main, this.#environment, 'replay');
+    this.#spool = new Spool(this.dataDir, this.#retells, log);
+    this.deadLetters = deadLettersOf(this.io(DEAD_LETTERS.slice(3)), this.#replays);
   }
 
   /** For `start`. */
   async begin(): Promise<void> {
+    for (const warning of this.#plan.warnings) this.#log.warn({}, warning);
     await mkdir(this.dataDir, { recursive: true }).catch((cause: unknown) => {
       throw new KeymillError('OUTPUT_UNWRITABLE', `data folder ${this.dataDir}: ${asError(cause).message}`, { cause });
     });
@@ -195,8 +208,8 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
         health: () => this.health(),
       });
     await this.#supervisor.start();
-    this.#tells.open = true;
-    await this.#retell();
+    for (const tells of this.#ways) tells.open = true;
+    await this.#spool.retell();
     if (this.#options.chaos)
       this.#endChaos = startChaos(this.#supervisor, this.#options.chaos, this.#environment, this.#plan.options.stuckMs);
   }
@@ -253,40 +266,29 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
     };
   }
 
-  /** The dead letters: list, show, replay, drop (D3). A replayed one comes back under a new id, as a tell. */
-  get deadLetters(): {
-    list: DeadLetterClient['list'];
-    show: DeadLetterClient['show'];
-    replay(id: string): Promise<DeadLetter>;
-    drop(id: string): Promise<void>;
-  } {
-    const client = this.io<DeadLetterClient>(DEAD_LETTERS.slice(3));
-    return {
-      list: options => client.list(options),
-      show: id => client.show(id),
-      drop: id => client.strike(id, 'dropped'),
-      replay: async id => {
-        const letter = await client.show(id);
-        await this.#tells.tell(letter.actor as never, letter.message, { until: 'accepted' });
-        await client.strike(id, 'replayed');
-        return letter;
-      },
-    };
+  get #ways(): readonly Tells[] {
+    return [this.#tells, this.#retells, this.#replays];
   }
 
   /** The client of an I/O actor. Throws IO_UNKNOWN. */
   io<C>(name: string): C {
-    return this.#supervisor.main.io(name, null) as C;
+    return this.#supervisor.main.outgoing.io(name, null) as C;
   }
 
-  /** Resolves when all sources have ended and everything is settled; rejects when the runtime cannot go on. */
-  settled(): Promise<void> {
-    return this.#settled;
+  /**
+   * Resolves when all sources have ended and everything they, tells and asks gave is settled: without sources as soon as
+   * no tell is open. Rejects when the runtime cannot go on, or was stopped with something abandoned.
+   */
+  async settled(): Promise<void> {
+    await this.#sourcesSettled;
+    await this.#supervisor.settled(() => this.#ways.every(tells => tells.waiting === 0));
+    const error = this.#supervisor.failure ?? this.#abandoned;
+    if (error) throw error;
   }
 
   async health(): Promise<Health> {
     const { ok, reasons } = this.#ready();
-    const summary = await this.summary();
+    const snapshots = await this.#supervisor.snapshots();
     return {
       status: ok ? 'ok' : 'not ready',
       reasons,
@@ -294,7 +296,8 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
       version: VERSION,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1000),
       phase: this.#supervisor.phase,
-      ...summary,
+      ...this.#summary(snapshots),
+      hotKeys: hottest(snapshots),
     };
   }
 
@@ -311,13 +314,15 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
 
   /** What was done so far, over all threads and incarnations. */
   async summary(): Promise<Summary> {
-    const snapshots = await this.#supervisor.snapshots();
+    return this.#summary(await this.#supervisor.snapshots());
+  }
+
+  #summary(snapshots: readonly ThreadSnapshot[]): Summary {
     return summarise({
       seconds: (performance.now() - this.#startedAt) / 1000,
       snapshots,
-      earlier: [...this.#supervisor.lastSnapshots.values()],
-      finished: this.#supervisor.finishedSources,
-      tells: this.#tells.counts,
+      counts: this.#supervisor.counts,
+      tells: this.#ways.map(tells => tells.counts),
       replayed: this.#mainSnapshot().lanes.reduce((sum, lane) => sum + lane.replayed, 0),
       threads: this.#supervisor.slots.filter(slot => slot?.kind === 'host').length,
       restarts: Object.values(this.#supervisor.restarts).reduce((sum, one) => sum + one, 0),
@@ -335,7 +340,7 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
   async #stop(graceMs: number): Promise<StopReport> {
     const began = performance.now();
     this.#endChaos();
-    this.#tells.open = false;
+    for (const tells of this.#ways) tells.open = false;
     const supervisor = this.#supervisor;
     const settled = await supervisor.drain(graceMs);
     const report: StopReport = { ok: settled, unsettled: 0, spooled: 0, lost: 0 };
@@ -344,15 +349,18 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
       report.unsettled = snapshots
         .flatMap(snapshot => snapshot.sources)
         .reduce((sum, source) => sum + source.unsettled, 0);
-      await this.#spool(report);
+      await this.#abandon(report);
       report.error =
         supervisor.failure ??
         new KeymillError(
           'DRAIN_ABANDONED',
           `${report.unsettled} messages of sources and ${report.spooled + report.lost} tells were not settled within ${graceMs} ms (${report.spooled} spooled, ${report.lost} lost)`,
         );
+      this.#abandoned = report.error;
+      this.#fatal(report.error);
     }
-    this.#tells.close();
+    for (const tells of this.#ways) tells.close();
+    if (settled) await this.#abandon(report);
     this.#finalSummary = await this.summary();
     await supervisor.close(settled ? Math.max(5000, graceMs - (performance.now() - began)) : 2000);
     await this.#http?.close();
@@ -369,29 +377,23 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
     return this.#finalSummary;
   }
 
-  async #spool(report: StopReport): Promise<void> {
-    const tells: { actor: string; key: Key; message: unknown }[] = [];
+  /** Spools what is left of tells, if anything is. */
+  async #abandon(report: StopReport): Promise<void> {
+    const tells: SpooledTell[] = [];
     const { main } = this.#supervisor;
     main.sender.eachUnsettled((message, owner) => {
       if (owner === this.#tells)
         tells.push({ actor: main.plan.actors[message.actor]!.name, key: message.key, message: message.body });
     });
+    const isOn = this.#plan.options.spool;
+    if (!isOn) report.lost = tells.length;
     try {
-      if (!this.#plan.options.spool) throw new KeymillError('DRAIN_ABANDONED', 'spool is off');
-      await writeSpool(this.dataDir, tells);
-      report.spooled = tells.length;
+      report.spooled = await this.#spool.close(isOn ? tells : []);
     } catch (error) {
       report.lost = tells.length;
-      if (tells.length > 0) this.#log.error({ err: toWire(error), lost: tells.length }, 'tells were not spooled');
+      this.#log.error({ err: toWire(error), lost: report.lost }, 'tells were not spooled');
     }
-  }
-
-  /** Tells what an earlier process had to abandon. */
-  async #retell(): Promise<void> {
-    const { tells, forget } = await readSpool(this.dataDir);
-    for (const { actor, message } of tells) await this.#tells.tell(actor as never, message);
-    if (tells.length > 0) this.#log.info({ tells: tells.length }, 'told again what the last run had spooled');
-    await forget();
+    if (!isOn && tells.length > 0) this.#log.error({ lost: tells.length }, 'tells are lost: the spool is off');
   }
 
   #live(): { ok: boolean } {

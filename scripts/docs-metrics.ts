@@ -5,7 +5,8 @@ const INTRO = `# Metrics
 
 \`GET /metrics\` answers in the text format of Prometheus.
 
-- Counters are totals of the whole process and do not go down when a thread is replaced.
+- Counters are totals of the whole process and do not go down when a thread is replaced. What it counted between the last
+  reading and its death is missing; the summary in \`GET /health\` has it.
 - Summaries have quantiles 0.5, 0.95 and 0.99 over the time since the process started. For a window use the rates of
   \`_sum\` and \`_count\`.
 - Rates and averages among the gauges cover the time between two readings, 500 ms or more.

@@ -83,7 +83,7 @@ function collect(schema: Schema, prefix: string, rows: OptionRow[]): void {
     const { default: fallback, doc = '' } = option;
     // The default of a group is made of those of its options.
     const shown = isGroup || fallback === undefined ? '' : `\`${JSON.stringify(fallback).replaceAll('"', '')}\``;
-    rows.push({ path, type: typeOf(option), default: shown, doc, isGroup });
+    rows.push({ path, type: isGroup ? 'group' : typeOf(option), default: shown, doc, isGroup });
     collect(option, `${path}.`, rows);
   }
 }

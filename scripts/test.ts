@@ -3,8 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { failuresOf, type VitestReport } from './failures.ts';
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
+const failures: string[] = [];
 const folder = mkdtempSync(join(tmpdir(), 'keymill-test-'));
 
 function step(name: string, command: string, args: string[]): boolean {
@@ -17,15 +19,15 @@ function step(name: string, command: string, args: string[]): boolean {
   return status === 0;
 }
 
-function check(name: string, command: string, args: string[]): void {
-  counts[step(name, command, args) ? 'passed' : 'failed']++;
+/** Counts what failed, and keeps its name for the end: a log that was cut still shows it. */
+function fail(names: readonly string[]): void {
+  counts.failed += names.length;
+  failures.push(...names);
 }
 
-interface VitestReport {
-  numPassedTests: number;
-  numFailedTests: number;
-  numPendingTests: number;
-  numFailedTestSuites: number;
+function check(name: string, command: string, args: string[]): void {
+  if (step(name, command, args)) counts.passed++;
+  else fail([name]);
 }
 
 function tests(project: string): void {
@@ -43,10 +45,10 @@ function tests(project: string): void {
     const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
     counts.passed += report.numPassedTests;
     counts.skipped += report.numPendingTests;
-    counts.failed += report.numFailedTests;
-    if (!ok && report.numFailedTests === 0) counts.failed++;
+    const failed = failuresOf(report, process.cwd()).map(name => `${project}: ${name}`);
+    fail(ok || failed.length > 0 ? failed : [`${project}: vitest failed, though no test did`]);
   } catch {
-    counts.failed++;
+    fail([`${project}: vitest left no report`]);
   }
 }
 
@@ -55,5 +57,6 @@ check('types', bin('tsc'), ['--noEmit']);
 check('lint and format', bin('biome'), ['check', '--error-on-warnings', '.']);
 for (const project of ['unit', 'simulation', 'faults', 'e2e']) tests(project);
 rmSync(folder, { recursive: true, force: true });
+if (failures.length > 0) process.stdout.write(`\nfailed:\n${failures.map(name => `  ${name}\n`).join('')}`);
 process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`);
 process.exitCode = counts.failed === 0 ? 0 : 1;

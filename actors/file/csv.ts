@@ -4,7 +4,7 @@
  * records are objects of strings, else arrays of strings. Every row must have as many fields as the header, or as the
  * first sound row: another number is a broken record. A header that cannot be used throws RECORD_BROKEN.
  */
-import type { SourceRecord } from '../../runtime/index.ts';
+import type { Position, SourceRecord } from '../../runtime/index.ts';
 import { CsvRows, parseRow } from './csv-rows.ts';
 import { type ReaderOptions, RecordList, type RecordReader, reasonOf } from './records.ts';
 import { ByteOrderMark, Span } from './span.ts';
@@ -26,6 +26,10 @@ export class CsvReader implements RecordReader {
     this.#records = new RecordList(options);
     this.#rows = new CsvRows(options.csv.delimiter);
     this.#span = new Span(options.maxLineBytes);
+  }
+
+  get position(): Position {
+    return this.#records.position;
   }
 
   push(chunk: Buffer): SourceRecord[] {

@@ -1,16 +1,16 @@
 /** The `file` I/O actor: NDJSON, CSV and JSON arrays in files and folders; `-` is stdin and stdout. */
-import { constants } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import type { IoSpec } from '../../runtime/index.ts';
+import { DEFAULT_IO_POLICY, type IoSpec } from '../../runtime/index.ts';
 import { clientOf, type FileClient, keyOf } from './contract.ts';
-import { outputFault } from './faults.ts';
 import { checkOptions, type FileOptionsInput, parseOptions } from './options.ts';
-import { type Place, placeOf } from './place.ts';
+import { placeOf, STDIO } from './place.ts';
+import { checkReadable, checkWritable, makeWritable } from './rehearse.ts';
 import { FileResource } from './sink.ts';
 
 export type { FileClient, FileOp, FileRead, Format } from './contract.ts';
 export { type FileOptions, type FileOptionsInput, fileSchema } from './options.ts';
+
+/** A look at a file system costs next to nothing: an open breaker need not wait a minute for the next. */
+const FILE_POLICY = { ...DEFAULT_IO_POLICY, breaker: { openMs: 1000 } };
 
 /**
  * Makes the I/O actor for a topology's `io`: `file({ url: './out', mode: 'truncate' })`. Handlers write through
@@ -20,8 +20,10 @@ export { type FileOptions, type FileOptionsInput, fileSchema } from './options.t
 export function file(options: FileOptionsInput): IoSpec<FileClient> {
   return {
     kind: 'file',
+    policy: FILE_POLICY,
     options: { ...options },
     check: checkOptions,
+    traits: ({ url }) => (url === STDIO ? { replayable: false } : {}),
     key: keyOf,
     async open(given, context) {
       const parsed = parseOptions(given, `io.${context.name}`);
@@ -29,18 +31,11 @@ export function file(options: FileOptionsInput): IoSpec<FileClient> {
       if (!context.reads) await makeWritable(place);
       return new FileResource(place, parsed, context);
     },
+    async rehearse(given, read, name) {
+      const place = await placeOf(parseOptions(given, `io.${name}`).url);
+      if (read === null) await checkWritable(place);
+      else await checkReadable(name, place, read);
+    },
     client: clientOf,
   };
-}
-
-/** An output that cannot be written must stop the start, not the first message. Throws OUTPUT_UNWRITABLE. */
-async function makeWritable(place: Place): Promise<void> {
-  if (place.kind === 'stdio') return;
-  const folder = place.kind === 'folder' ? place.path : dirname(place.path);
-  try {
-    await mkdir(folder, { recursive: true });
-    await access(folder, constants.W_OK | constants.X_OK);
-  } catch (error) {
-    throw outputFault(error, folder);
-  }
 }

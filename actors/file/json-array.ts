@@ -6,7 +6,7 @@
  * A file that ends inside the array was cut off: what is left of the last element is a broken record even where it
  * would parse (`[1, 23` may have been 234). So is whatever follows the array. Anything but an array throws.
  */
-import type { SourceRecord } from '../../runtime/index.ts';
+import type { Position, SourceRecord } from '../../runtime/index.ts';
 import { type ReaderOptions, RecordList, type RecordReader } from './records.ts';
 import { ByteOrderMark, Span } from './span.ts';
 
@@ -36,6 +36,10 @@ export class JsonArrayReader implements RecordReader {
   constructor(options: ReaderOptions) {
     this.#records = new RecordList(options);
     this.#span = new Span(options.maxLineBytes);
+  }
+
+  get position(): Position {
+    return this.#records.position;
   }
 
   push(chunk: Buffer): SourceRecord[] {

@@ -2,7 +2,7 @@
  * Reads NDJSON: one JSON value per line, LF or CRLF, the last line with or without one. Blank lines are no records.
  * A line that is not JSON, not UTF-8 or too long is a broken record and keeps its place among the positions.
  */
-import type { SourceRecord } from '../../runtime/index.ts';
+import type { Position, SourceRecord } from '../../runtime/index.ts';
 import { type ReaderOptions, RecordList, type RecordReader } from './records.ts';
 import { ByteOrderMark, Span } from './span.ts';
 
@@ -19,6 +19,10 @@ export class NdjsonReader implements RecordReader {
   constructor(options: ReaderOptions) {
     this.#records = new RecordList(options);
     this.#span = new Span(options.maxLineBytes);
+  }
+
+  get position(): Position {
+    return this.#records.position;
   }
 
   push(chunk: Buffer): SourceRecord[] {

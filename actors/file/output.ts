@@ -111,6 +111,13 @@ export class FileOutput implements Output {
   }
 }
 
+export function sizeOf(additions: readonly Addition[]): number {
+  return additions.reduce(
+    (sum, { data }) => sum + (typeof data === 'string' ? Buffer.byteLength(data) : data.length),
+    0,
+  );
+}
+
 /** One buffer for one write. */
 export function joined(additions: readonly Addition[]): Buffer {
   const parts = additions.map(addition => addition.data);

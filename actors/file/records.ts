@@ -6,6 +6,8 @@ import { KEPT_BYTES, type Span } from './span.ts';
 
 /** Turns the bytes of a file, cut anywhere, into records. Both calls throw RECORD_BROKEN when there is no going on. */
 export interface RecordReader {
+  /** Of the next record. */
+  readonly position: Position;
   /** The records that these bytes completed. */
   push(chunk: Buffer): SourceRecord[];
   /** The records that the end of the file completed. */
@@ -35,6 +37,10 @@ export class RecordList {
     this.#from = options.from;
     this.#maxLineBytes = options.maxLineBytes;
     this.#position = options.base;
+  }
+
+  get position(): Position {
+    return this.#position;
   }
 
   /** Whether the next record is only to be passed over. */

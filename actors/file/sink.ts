@@ -9,6 +9,7 @@
  * - **Disk full.** What did not fit is cut off again, back to the last good length, and only then every ask of the
  *   write fails with OUTPUT_FULL, which says so: nothing half-written stays, and the same asks can be made again. The
  *   same holds for any other failed write or sync. Stdout and devices cannot be cut back (stdout.ts).
+ *   A breaker that opened for it looks every second whether there is room (trouble.ts).
  * - **Torn last line.** A file of lines (`format`, or .ndjson, .jsonl, .csv, or one whose first ask is an append) that
  *   does not end with a newline when it is opened was torn by a crash. The torn end moves to `FILE.torn-<n>` beside
  *   it, with a warning in the log, so no line is ever half a record. Its asks were never answered, so they come again.
@@ -31,11 +32,12 @@ import { type FileOp, isFileOp } from './contract.ts';
 import { type Addition, additionOf, type Target } from './encode.ts';
 import { holdsLines } from './open-output.ts';
 import type { FileOptions } from './options.ts';
-import type { Output } from './output.ts';
+import { type Output, sizeOf } from './output.ts';
 import { Outputs } from './outputs.ts';
 import { fileAt, formatOf, type Place, STDIO } from './place.ts';
 import { fileSource } from './source.ts';
 import { Stdout } from './stdout.ts';
+import { Trouble } from './trouble.ts';
 import { Turns } from './turns.ts';
 
 /** An ask with its index in the batch. */
@@ -51,6 +53,7 @@ export class FileResource implements IoResource {
   readonly #options: FileOptions;
   readonly #context: IoContext;
   readonly #outputs: Outputs;
+  readonly #trouble: Trouble;
   /** Two keys may be one file: '' and its name, or any two paths of stdout. */
   readonly #turns = new Turns();
   #stdout: Stdout | undefined;
@@ -61,6 +64,7 @@ export class FileResource implements IoResource {
     this.#options = options;
     this.#context = context;
     this.#outputs = new Outputs(place, options, context);
+    this.#trouble = new Trouble(context.name);
   }
 
   async handleBatch(asks: readonly unknown[], signal: AbortSignal): Promise<IoReply[]> {
@@ -91,6 +95,10 @@ export class FileResource implements IoResource {
     return half;
   }
 
+  probe(): Promise<void> {
+    return this.#trouble.probe();
+  }
+
   close(): Promise<void> {
     return this.#outputs.close();
   }
@@ -113,6 +121,7 @@ export class FileResource implements IoResource {
         await this.#outputs.release(output);
       }
     } catch (error) {
+      this.#trouble.failed(file, 1);
       for (const { index } of items) replies[index] = { error };
     }
   }
@@ -140,6 +149,8 @@ export class FileResource implements IoResource {
     }
     if (additions.length === 0) return;
     const { asks, error } = await output.commit(additions, signal);
+    if (error) this.#trouble.failed(file, sizeOf(additions));
+    else this.#trouble.written(file);
     for (const index of written.slice(asks)) replies[index] = { error };
   }
 

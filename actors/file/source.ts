@@ -13,6 +13,7 @@ import type { Format } from './contract.ts';
 import { CsvReader } from './csv.ts';
 import { inputFault } from './faults.ts';
 import { JsonArrayReader } from './json-array.ts';
+import { MarkMaker, recogniseFile } from './mark.ts';
 import { NdjsonReader } from './ndjson.ts';
 import { type FileOptions, parseRead } from './options.ts';
 import { fileAt, formatOf, leadsOut, type Place, STDIO } from './place.ts';
@@ -28,15 +29,16 @@ export function fileSource(
   options: FileOptions,
   said: Record<string, unknown>,
 ): SourceHalf {
-  const at = `read of ${name}`;
-  const { path } = parseRead(said, at);
-  const file = sourceFile(place, path, at);
+  const file = sourceFile(name, place, said);
   const format = formatOf(file, options.format);
   const replayable = file !== STDIO && isReplayable(file);
   const traits: SourceTraits = { replayable, ordered: true, contiguous: true };
+  let marks = new MarkMaker(file);
   return {
     traits,
     async *read(from, signal) {
+      const mine = new MarkMaker(file);
+      marks = mine;
       const reader = readerOf(format, {
         file: file === STDIO ? 'stdin' : file,
         base: replayable ? 0 : from,
@@ -44,8 +46,19 @@ export function fileSource(
         maxLineBytes: options.maxLineBytes,
         csv: options.csv,
       });
-      for await (const chunk of guarded(place, file, signal)) yield* portions(reader.push(chunk), signal);
-      if (!signal.aborted) yield* portions(reader.end(), signal);
+      for await (const chunk of guarded(place, file, signal)) {
+        mine.push(chunk);
+        yield* portions(reader.push(chunk), signal);
+      }
+      if (!signal.aborted) yield* portions(mine.end(reader), signal);
+    },
+    mark: () => marks.mark(),
+    async recognise(mark) {
+      try {
+        return await recogniseFile(file, mark);
+      } catch (error) {
+        throw inputFault(error, file);
+      }
     },
   };
 }
@@ -55,7 +68,10 @@ export function readerOf(format: Format, options: ReaderOptions): RecordReader {
   return format === 'json' ? new JsonArrayReader(options) : new NdjsonReader(options);
 }
 
-function sourceFile(place: Place, path: string | undefined, at: string): string {
+/** The file that `read` of a source entry means. Throws CONFIG_INVALID. */
+export function sourceFile(name: string, place: Place, said: Record<string, unknown>): string {
+  const at = `read of ${name}`;
+  const { path } = parseRead(said, at);
   if (place.kind === 'folder' && path === undefined)
     throw new KeymillError('CONFIG_INVALID', `${at}.path: say which file of the folder ${place.path}`, {
       place: { at },
@@ -89,7 +105,7 @@ async function* guarded(place: Place, file: string, signal: AbortSignal): AsyncG
   }
 }
 
-function outOf(place: Place, file: string): KeymillError {
+export function outOf(place: Place, file: string): KeymillError {
   return new KeymillError('SOURCE_MISSING', `a link in ${file} leaves the folder ${place.path}`, {
     place: { at: file },
   });

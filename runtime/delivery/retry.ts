@@ -6,6 +6,6 @@ export function retryDelay(options: Omit<RetryOptions, 'attempts'>, failures: nu
   const full =
     options.kind === 'fixed'
       ? options.delayMs
-      : Math.min(options.maxDelayMs, options.delayMs * options.factor ** (failures - 1));
+      : Math.min(options.maxDelayMs, options.delayMs * Math.min(Number.MAX_VALUE, options.factor ** (failures - 1))); // 0 × ∞ is no time
   return full * (1 - options.jitter * random());
 }

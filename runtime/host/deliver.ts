@@ -13,13 +13,14 @@ import { DEAD } from '../lanes/port.ts';
 import type { Sender } from '../lanes/sender.ts';
 import type { Item } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
-import { micros } from '../observe/stats.ts';
 import type { BatchTrigger, Key } from '../topology/define.ts';
 import { Batch, settleAs, settlePart } from './batch.ts';
 import type { Cell } from './cell.ts';
 import { type ContextHost, HandlerContext } from './context.ts';
+import { type Failed, isThenable, Unattributed } from './failed.ts';
 import type { Ledger } from './ledger.ts';
 import { markOf } from './ledger.ts';
+import { Running } from './running.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** A reply that is an error, from I/O actors: the ask fails, its message is done. */
@@ -52,11 +53,13 @@ export interface DeliveryNeeds {
 
 export class Delivery {
   readonly #needs: DeliveryNeeds;
+  readonly #running: Running;
   /** Dead letters on their way. */
   burying = 0;
 
   constructor(needs: DeliveryNeeds) {
     this.#needs = needs;
+    this.#running = new Running(needs);
   }
 
   start(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean): void {
@@ -86,7 +89,7 @@ export class Delivery {
       alone ? items[0]!.id : null,
       markOf(items[0]!),
     );
-    this.#track(batch);
+    this.#running.track(batch);
     const isBatch = cell.definition.handleBatch !== undefined && (items[0]!.flags & TIMER) === 0; // a timer comes alone
     const context = new HandlerContext(contexts, batch, isBatch);
     if (isBatch) this.#callBatch(batch, context);
@@ -177,7 +180,7 @@ export class Delivery {
       this.#ended(batch, [], []);
       return false;
     }
-    this.#restartTimeout(batch);
+    this.#running.restart(batch);
     return true;
   }
 
@@ -226,12 +229,11 @@ export class Delivery {
     replies: readonly unknown[] = [],
   ): void {
     const { cell, mailbox, items } = batch;
-    this.#untrack(batch);
+    this.#running.untrack(batch);
     const done = new Set(succeeded);
     const sends = batch.sends;
     batch.sends = [];
-    if (sends.length > 0 && done.size < items.length && succeeded.length < items.length)
-      this.#needs.environment.probe?.('children.discarded');
+    if (sends.length > 0 && done.size < items.length) this.#needs.environment.probe?.('children.discarded');
     for (const index of succeeded) {
       const item = items[index]!;
       this.#succeeded(
@@ -306,8 +308,7 @@ export class Delivery {
   }
 
   #finish(batch: Batch): void {
-    if (!batch.ended || batch.unaccepted > 0) return;
-    this.#needs.freed(batch.cell, batch.mailbox);
+    if (batch.ended && batch.unaccepted === 0) this.#needs.freed(batch.cell, batch.mailbox);
   }
 
   // ── failing ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -396,126 +397,4 @@ export class Delivery {
     const error = thrown instanceof Unattributed ? thrown.error : thrown;
     return cell.definition.classify?.(error) ?? classOf(error);
   }
-
-  // ── time-outs ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #track(batch: Batch): void {
-    const { cell } = batch;
-    batch.startedAt = this.#needs.environment.clock.now();
-    cell.running++;
-    this.#append(batch);
-  }
-
-  #append(batch: Batch): void {
-    const { cell } = batch;
-    batch.previous = cell.newestRunning;
-    batch.next = null;
-    if (cell.newestRunning === null) cell.oldestRunning = batch;
-    else cell.newestRunning.next = batch;
-    cell.newestRunning = batch;
-    this.#armTimeout(cell); // those before it may all be late already, and nobody watching
-  }
-
-  #unlink(batch: Batch): void {
-    const { cell } = batch;
-    if (batch.previous === null) cell.oldestRunning = batch.next;
-    else batch.previous.next = batch.next;
-    if (batch.next === null) cell.newestRunning = batch.previous;
-    else batch.next.previous = batch.previous;
-    batch.previous = batch.next = null;
-  }
-
-  /** A `handle` actor goes on with its next item: its time starts anew. */
-  #restartTimeout(batch: Batch): void {
-    if (batch.cell.options.timeoutMs === 0 || batch.ended) return;
-    batch.startedAt = this.#needs.environment.clock.now();
-    if (batch.timedOut) {
-      batch.timedOut = false;
-      batch.abort = null;
-    }
-    if (batch.cell.newestRunning !== batch) {
-      this.#unlink(batch);
-      this.#append(batch);
-    } else this.#armTimeout(batch.cell); // after a late item nobody may be watching
-  }
-
-  #untrack(batch: Batch): void {
-    const { cell } = batch;
-    const now = this.#needs.environment.clock.now();
-    if (batch.timedOut) this.#needs.environment.probe?.('batch.zombie-ended');
-    batch.ended = true;
-    batch.mailbox.inFlight = null;
-    this.#unlink(batch);
-    cell.running--;
-    cell.stats.inFlightBatches--;
-    cell.stats.processing.record(micros(now - batch.startedAt));
-    cell.stats.endToEnd.record(micros(now - batch.items[0]!.arrivedAt));
-    this.#needs.ledger.leave(batch.ledger);
-    this.#needs.scheduler.handlerEnded(cell, batch.alone);
-  }
-
-  /** One deadline per cell, for its oldest batch: all batches of an actor have the same time. */
-  #armTimeout(cell: Cell): void {
-    const { timeoutMs } = cell.options;
-    if (timeoutMs === 0 || cell.watching) return;
-    let oldest = cell.oldestRunning;
-    while (oldest?.timedOut) oldest = oldest.next;
-    if (!oldest) return;
-    cell.watching = true;
-    this.#needs.scheduler.deadlines.at(oldest.startedAt + timeoutMs, () => {
-      cell.watching = false;
-      const now = this.#needs.environment.clock.now();
-      for (let batch = cell.oldestRunning; batch !== null; batch = batch.next)
-        if (!batch.timedOut && now >= batch.startedAt + timeoutMs) this.#timeOut(batch);
-      this.#armTimeout(cell);
-    });
-  }
-
-  /** The key stays held until the handler ends (rule 9); if it does not, the host is recycled. */
-  #timeOut(batch: Batch): void {
-    const { cell } = batch;
-    batch.timedOut = true;
-    cell.stats.timeouts++;
-    this.#needs.environment.probe?.('batch.timed-out');
-    const error = new KeymillError(
-      'HANDLER_TIMEOUT',
-      `the handler of ${cell.name} took longer than ${cell.options.timeoutMs} ms`,
-      { place: { actor: cell.name } },
-    );
-    this.#needs.contexts
-      .logOf(cell.name)
-      .warn(
-        { id: batch.items[batch.index]?.id, timeoutMs: cell.options.timeoutMs },
-        'handler timed out; its key is held until it ends',
-      );
-    if (batch.abort === null) batch.signal; // makes the controller, so that a late look at ctx.signal sees the abort
-    batch.abort!.abort(error);
-    const { zombieMs } = cell.options;
-    if (zombieMs === 0) return;
-    const startedAt = batch.startedAt;
-    this.#needs.scheduler.deadlines.at(this.#needs.environment.clock.now() + zombieMs, () => {
-      if (batch.ended || !batch.timedOut || batch.startedAt !== startedAt) return;
-      this.#needs.environment.probe?.('batch.host-recycled');
-      this.#needs.recycle(batch.ledger);
-    });
-  }
-}
-
-/** An item that failed; `isMarked`: by ctx.fail. */
-interface Failed {
-  index: number;
-  error: unknown;
-  isMarked?: boolean;
-}
-
-/** A failure of a whole batch, of which nobody knows which item caused it. */
-class Unattributed {
-  readonly error: unknown;
-  constructor(error: unknown) {
-    this.error = error;
-  }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
 }

@@ -3,70 +3,34 @@
  * I/O threads the sources. The supervisor steers it by commands; everything it knows comes in through the constructor,
  * so the simulation runs it as it is.
  */
-import type { DeadLetter } from '../delivery/dead-letter.ts';
 import type { Environment } from '../environment.ts';
-import { asError, describe, isKeymillError, KeymillError, toWire, type WireError } from '../errors.ts';
-import type { IoSpec } from '../io/contract.ts';
-import { DROPPABLE, type Envelope, type Extras, NO_EXTRAS, REPLAYABLE, TIMER } from '../lanes/envelope.ts';
-import { carryWithin } from '../lanes/frame.ts';
+import { asError, toWire, type WireError } from '../errors.ts';
 import { Homes } from '../lanes/homes.ts';
-import { hashKey } from '../lanes/key-hash.ts';
 import { loopback } from '../lanes/loopback.ts';
-import { BOUNCED, DROPPED, type Port } from '../lanes/port.ts';
+import { BOUNCED, type Port } from '../lanes/port.ts';
 import { Sender, type Target } from '../lanes/sender.ts';
-import { Item, NOWHERE, type Origin } from '../mailbox/item.ts';
+import type { Item, Origin } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
-import type { DropReason } from '../observe/stats.ts';
-import type { ActorRef, AnyDefinition, Key, Log, SendOptions } from '../topology/define.ts';
-import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
+import type { Log } from '../topology/define.ts';
 import { Asks } from './asks.ts';
-import { type Batch, settleAs } from './batch.ts';
 import { Cell } from './cell.ts';
-import { actorContext, type ContextHost, checkKey, Directory } from './context.ts';
-import type { Command, Quarantined, Report, Suspect } from './control.ts';
+import { actorContext, Directory } from './context.ts';
+import type { Command, Report } from './control.ts';
 import { Delivery } from './deliver.ts';
-import { inspectKey, snapshotCell } from './inspect.ts';
+import type { HostPlan } from './host-plan.ts';
+import { snapshotCell } from './inspect.ts';
 import { Intake } from './intake.ts';
 import { Ledger } from './ledger.ts';
+import { operate } from './operating.ts';
+import { Outgoing } from './outgoing.ts';
 import { Parking, type ParkStore } from './parking.ts';
+import { Releases } from './releases.ts';
 import { Residents } from './residents.ts';
+import { Room } from './room.ts';
 import { Scheduler } from './scheduler.ts';
+import { Troubles } from './troubles.ts';
 
-/** An actor as every thread knows it; `io` for I/O actors, which live on one thread. */
-export interface ActorPlan {
-  readonly name: string;
-  readonly definition: AnyDefinition;
-  readonly options: ActorOptions;
-  /** The thread of an I/O actor; null for actors on the hosts. */
-  readonly slot: number | null;
-  readonly io: IoSpec | null;
-}
-
-export interface HostPlan {
-  readonly slot: number;
-  readonly incarnation: number;
-  readonly kind: 'main' | 'host' | 'io';
-  readonly actors: readonly ActorPlan[];
-  readonly options: RuntimeOptions;
-  readonly homes: Int32Array;
-  readonly ledger: Int32Array;
-  /** Shared words the supervisor watches, see supervisor/threads.ts. */
-  readonly gauges: Int32Array;
-  readonly suspects: readonly Suspect[];
-  readonly quarantined: readonly Quarantined[];
-  /** Index of the actor that stores dead letters. */
-  readonly deadLetters: number;
-}
-
-const ASK_TIMEOUT_MS = 30_000;
-const DROP_PROBES = {
-  DropOldest: 'mailbox.drop-oldest',
-  DropNewest: 'mailbox.drop-newest',
-  DropWrite: 'mailbox.drop-write',
-  KeyFull: 'mailbox.drop-ask',
-} as const;
-
-export class Host implements ContextHost {
+export class Host {
   readonly plan: HostPlan;
   readonly environment: Environment;
   readonly sender: Sender;
@@ -75,21 +39,18 @@ export class Host implements ContextHost {
   readonly directory = new Directory();
   readonly scheduler: Scheduler;
   readonly delivery: Delivery;
+  readonly outgoing: Outgoing;
+  readonly troubles: Troubles;
   readonly #residents: Residents;
   readonly #parking: Parking;
+  readonly #room: Room;
+  readonly #releases: Releases;
   readonly #report: (report: Report) => void;
   readonly homes: Homes;
   readonly #intakes = new Map<number, Intake>();
   readonly #dirty = new Set<Intake>();
   #flushing = false;
-  readonly #ioClients = new Map<string, unknown>();
-  readonly #releasing = new Map<number, Set<Mailbox>>();
-  /** By partition: messages refused for want of room whose dead letters are not written. */
-  readonly #refused: Int32Array;
   readonly #logs = new Map<string, Log>();
-  /** Who was seen to send to whom, told to the supervisor once each. */
-  readonly #edges = new Set<string>();
-  #timers = 0;
 
   constructor(
     plan: HostPlan,
@@ -101,7 +62,6 @@ export class Host implements ContextHost {
     this.environment = environment;
     this.#report = report;
     this.homes = new Homes(plan.homes);
-    this.#refused = new Int32Array(this.homes.partitions);
     const targets: Target[] = plan.actors.map(actor => ({
       name: actor.name,
       slot: actor.slot,
@@ -135,34 +95,69 @@ export class Host implements ContextHost {
       ledger,
       deliver: (cell, mailbox, items, trigger, alone) => {
         if (alone) Atomics.sub(plan.gauges, 1, 1);
-        this.#maybeFree(cell, mailbox);
+        this.#room.maybeFree(cell, mailbox);
         this.delivery.start(cell, mailbox, items, trigger, alone);
       },
       expire: (cell, mailbox, item) => {
-        this.#maybeFree(cell, mailbox);
+        this.#room.maybeFree(cell, mailbox);
         this.delivery.expire(cell, mailbox, item);
       },
     });
+    this.outgoing = new Outgoing({
+      plan,
+      environment,
+      directory: this.directory,
+      sender: this.sender,
+      asks: this.asks,
+      scheduler: this.scheduler,
+      report,
+      logOf: actor => this.logOf(actor),
+      put: (cell, mailbox, item) => this.#put(cell, mailbox, item),
+    });
+    this.troubles = new Troubles({ plan, environment, outgoing: this.outgoing, scheduler: this.scheduler, report });
     this.delivery = new Delivery({
       environment,
-      contexts: this,
+      contexts: this.outgoing,
       sender: this.sender,
       ledger,
       scheduler: this.scheduler,
-      bury: (letter, written) => this.bury(letter, written),
-      handled: (cell, mailbox) => this.#handled(cell, mailbox),
+      bury: (letter, written) => this.troubles.bury(letter, written),
+      handled: (cell, mailbox) => this.#releases.handled(cell, mailbox),
       freed: (cell, mailbox) => this.#freed(cell, mailbox),
-      supervise: (cell, mailbox, error) => this.#supervise(cell, mailbox, error),
-      stop: (cell, error) => this.#stop(cell, error),
+      supervise: (cell, mailbox, error) => this.troubles.supervise(cell, mailbox, error),
+      stop: (cell, error) => this.troubles.stop(cell, error),
       recycle: slot => report({ type: 'recycle', reason: 'zombie', ledger: [slot] }),
     });
-    this.#residents = new Residents(environment, this, (cell, mailbox) => this.#freed(cell, mailbox));
+    this.#residents = new Residents(environment, this.outgoing, (cell, mailbox) => this.#freed(cell, mailbox));
     this.#parking = new Parking(
       this,
       parkStore,
+      (cell, item) => this.#room.drop(cell, item, 'KeyFull'),
       (cell, mailbox, item) => this.#put(cell, mailbox, item),
-      mailbox => this.#rested(mailbox),
+      mailbox => this.#releases.rested(mailbox),
     );
+    this.#room = new Room({
+      environment,
+      delivery: this.delivery,
+      parking: this.#parking,
+      partitions: this.homes.partitions,
+      unrefused: partition => this.#releases.releasedIfResting(partition),
+    });
+    this.#releases = new Releases({
+      environment,
+      cells: this.cells,
+      homes: this.homes,
+      sender: this.sender,
+      scheduler: this.scheduler,
+      residents: this.#residents,
+      parking: this.#parking,
+      room: this.#room,
+      released: partition => {
+        for (const intake of this.#intakes.values()) intake.released(partition);
+        this.flush(); // what was bounced and settled must be on its way before the supervisor opens the new home
+        report({ type: 'released', partition });
+      },
+    });
   }
 
   get slot(): number {
@@ -174,7 +169,7 @@ export class Host implements ContextHost {
     this.#parking.learn(this.homes);
     for (const cell of this.cells) {
       if (!cell) continue;
-      await cell.definition.init?.(actorContext(this, cell.name));
+      await cell.definition.init?.(actorContext(this.outgoing, cell.name));
       cell.initialised = true;
       for (const mailbox of cell.mailboxes()) this.scheduler.consider(cell, mailbox);
     }
@@ -192,7 +187,7 @@ export class Host implements ContextHost {
           await new Promise<void>(resolve => this.#residents.dismiss(cell, mailbox, resolve));
         }
       try {
-        await cell.definition.close?.(actorContext(this, cell.name));
+        await cell.definition.close?.(actorContext(this.outgoing, cell.name));
       } catch (error) {
         this.logOf(cell.name).error({ err: toWire(error) }, 'close failed');
       }
@@ -233,14 +228,14 @@ export class Host implements ContextHost {
         this.#parking.learn(this.homes);
         return this.sender.homesChanged();
       case 'release':
-        return this.#release(command.partition);
+        return this.#releases.release(command.partition);
       case 'drain':
         this.scheduler.draining = command.draining;
         for (const cell of this.cells)
           if (cell) for (const mailbox of cell.mailboxes()) this.scheduler.consider(cell, mailbox);
         return;
       case 'key':
-        return this.#key(command);
+        return this.#operate(command);
     }
   }
 
@@ -298,7 +293,7 @@ export class Host implements ContextHost {
       if (item.origin === intake) {
         if (item.isOrphan) {
           this.environment.probe?.('mailbox.orphans-dropped');
-          this.#takeOut(cell, mailbox, item);
+          this.#room.takeOut(cell, mailbox, item);
           dropped = true;
         } else this.environment.probe?.('mailbox.orphans-kept');
       }
@@ -306,7 +301,7 @@ export class Host implements ContextHost {
     }
     if (dropped && mailbox.count === 0 && mailbox.standing === 'ready') this.scheduler.unline(mailbox);
     if (!dropped) return;
-    this.#maybeFree(cell, mailbox);
+    this.#room.maybeFree(cell, mailbox);
     this.scheduler.consider(cell, mailbox);
   }
 
@@ -332,7 +327,7 @@ export class Host implements ContextHost {
     const mailbox = cell.mailboxOf(item.key, item.hash);
     cell.stats.enqueued++;
     if (mailbox.parked > 0) this.#parking.park(cell, mailbox, item);
-    else if ((mailbox.refusing === 0 && !cell.isFull(mailbox, item.size)) || this.#makeRoom(cell, mailbox, item))
+    else if ((mailbox.refusing === 0 && !cell.isFull(mailbox, item.size)) || this.#room.make(cell, mailbox, item))
       this.#put(cell, mailbox, item);
   }
 
@@ -353,370 +348,12 @@ export class Host implements ContextHost {
     if (mailbox.count === 1) this.#residents.bound(cell);
   }
 
-  /** What a full mailbox does. True if the arriving item may join it. */
-  #makeRoom(cell: Cell, mailbox: Mailbox, item: Item): boolean {
-    const { mailbox: bounds, onKeyFull } = cell.options;
-    if (bounds.full !== 'Wait') {
-      const victim = this.#victim(mailbox, item, bounds.full, bounds.allowLoss);
-      if (victim !== null) {
-        if (victim !== item) this.#takeOut(cell, mailbox, victim);
-        this.drop(cell, victim, bounds.full);
-        return victim !== item;
-      }
-    }
-    this.environment.probe?.('mailbox.full-wait');
-    if (onKeyFull === 'dead') {
-      this.environment.probe?.('key.dead-letters-overflow');
-      this.#refuse(mailbox, item, 1);
-      this.delivery.reject(
-        cell,
-        mailbox,
-        item,
-        new KeymillError(
-          'KEY_FULL',
-          `a key of ${cell.name} holds ${mailbox.count} messages and ${mailbox.bytes} bytes`,
-          { place: { actor: cell.name } },
-        ),
-        () => this.#refuse(mailbox, item, -1),
-      );
-      return false;
-    }
-    if (onKeyFull === 'park' && this.#parking.isAvailable) {
-      this.#parking.park(cell, mailbox, item);
-      return false;
-    }
-    if (mailbox !== cell.shared) {
-      mailbox.holding ??= new Set();
-      if (!mailbox.holding.has(item.origin)) {
-        mailbox.holding.add(item.origin);
-        item.origin.hold(cell.index, mailbox.key);
-      }
-    }
-    return true; // it is here already and counts against the window of its lane
-  }
-
-  /** One more message, or one less, was refused and its dead letter is not written. Its partition stays until it is. */
-  #refuse(mailbox: Mailbox, { hash }: Item, change: 1 | -1): void {
-    mailbox.refusing += change;
-    const partition = hash & this.homes.mask;
-    this.#refused[partition]! += change;
-    if (this.#refused[partition] === 0) this.#releasedIfResting(partition);
-  }
-
-  /** Only items never started may be dropped, and only tells unless the actor allows loss (rule 11). */
-  #victim(mailbox: Mailbox, arriving: Item, mode: DropReason | 'Wait', allowLoss: boolean): Item | null {
-    const may = (item: Item): boolean => item.calls === 0 && (allowLoss || (item.flags & DROPPABLE) !== 0);
-    if (mode === 'DropOldest') {
-      for (let item = mailbox.head; item !== null; item = item.next) if (may(item)) return item;
-    } else if (mode === 'DropNewest')
-      for (let item = mailbox.tail; item !== null; item = item.previous) if (may(item)) return item;
-    return may(arriving) ? arriving : null;
-  }
-
-  drop(cell: Cell, item: Item, reason: DropReason): void {
-    this.environment.probe?.(DROP_PROBES[reason]);
-    cell.stats.dropped[reason]++;
-    if (item.isAsk)
-      item.origin.reply(
-        item.seq,
-        false,
-        new KeymillError('MAILBOX_FULL', `dropped by ${cell.name} (${reason})`, { place: { actor: cell.name } }),
-      );
-    settleAs(item, DROPPED);
-  }
-
-  #takeOut(cell: Cell, mailbox: Mailbox, item: Item): void {
-    mailbox.remove(item);
-    cell.stats.depth--;
-    cell.stats.depthBytes -= item.size;
-  }
-
-  #maybeFree(cell: Cell, mailbox: Mailbox): void {
-    if (mailbox.parked > 0) this.#parking.drained(cell, mailbox);
-    if (cell.hasRoomAgain(mailbox)) this.#freeHolders(cell, mailbox);
-  }
-
-  #freeHolders(cell: Cell, mailbox: Mailbox): void {
-    if (mailbox.holding === null) return;
-    for (const origin of mailbox.holding) origin.free(cell.index, mailbox.key);
-    mailbox.holding = null;
-  }
-
   /** A batch is over and its children left: the key may go on, unless its partition is leaving. */
   #freed(cell: Cell, mailbox: Mailbox): void {
-    this.#handled(cell, mailbox);
+    this.#releases.handled(cell, mailbox);
     if (cell.find(mailbox.key, mailbox.hash) !== mailbox) return; // it has left memory
-    this.#maybeFree(cell, mailbox);
+    this.#room.maybeFree(cell, mailbox);
     this.scheduler.release(cell, mailbox);
-  }
-
-  /** A handler is over: if its partition is leaving, this key can go. Children that wait for room leave from here. */
-  #handled(cell: Cell, mailbox: Mailbox): void {
-    // The one mailbox of an actor across keys may be in the way of several partitions.
-    for (const [partition, running] of [...this.#releasing])
-      if (running.delete(mailbox)) {
-        this.#bounceAll(cell, mailbox, partition);
-        this.#releasedIfResting(partition);
-      }
-  }
-
-  // ── moving partitions (rule 19) ──────────────────────────────────────────────────────────────────────────────────
-
-  /** Bounces what is queued of a partition; batches in flight end first. The state of its keys leaves through onPassivate. */
-  #release(partition: number): void {
-    const running = new Set<Mailbox>();
-    this.#releasing.set(partition, running);
-    this.#parking.reconsider();
-    for (const cell of this.cells) {
-      if (!cell || cell.fixed) continue;
-      for (const mailbox of [...cell.mailboxes(partition)])
-        if (mailbox.inFlight !== null) running.add(mailbox);
-        else this.#bounceAll(cell, mailbox, partition);
-    }
-    this.#releasedIfResting(partition);
-  }
-
-  #rested(mailbox: Mailbox): void {
-    this.#releasedIfResting(mailbox.hash & this.homes.mask);
-  }
-
-  #releasedIfResting(partition: number): void {
-    if (
-      this.#releasing.get(partition)?.size === 0 &&
-      this.#refused[partition] === 0 &&
-      this.#parking.isResting(partition, this.homes.mask)
-    )
-      this.#released(partition);
-  }
-
-  #released(partition: number): void {
-    this.environment.probe?.('move.released');
-    this.#releasing.delete(partition);
-    this.#parking.release(partition, this.homes.mask);
-    for (const cell of this.cells)
-      if (cell && !cell.fixed && cell.shared === null)
-        for (const mailbox of [...cell.mailboxes(partition)]) this.#bounceAll(cell, mailbox, partition); // taken from the park meanwhile
-    for (const intake of this.#intakes.values()) intake.released(partition);
-    this.flush(); // what was bounced and settled must be on its way before the supervisor opens the new home
-    this.#report({ type: 'released', partition });
-  }
-
-  #bounceAll(cell: Cell, mailbox: Mailbox, partition: number): void {
-    this.scheduler.unline(mailbox);
-    for (let item = mailbox.head; item !== null; ) {
-      const next: Item | null = item.next;
-      if ((item.hash & this.homes.mask) === partition) {
-        this.#takeOut(cell, mailbox, item);
-        if (!item.origin.alive && (item.flags & (REPLAYABLE | TIMER)) === 0) this.#forward(cell, item);
-        else {
-          if (item.calls > 0) item.origin.tried?.(item.seq, item.calls, item.attempts);
-          item.origin.settle(item.seq, BOUNCED);
-        }
-      }
-      item = next;
-    }
-    if (mailbox === cell.shared) {
-      this.scheduler.consider(cell, mailbox);
-      return;
-    }
-    this.#freeHolders(cell, mailbox);
-    if (mailbox.standing === 'idle') cell.idle.remove(mailbox);
-    cell.forget(mailbox);
-    this.#residents.dismiss(cell, mailbox, () => {});
-  }
-
-  /** Its sender died and cannot give it again: it goes to the new home from here. */
-  #forward(cell: Cell, item: Item): void {
-    this.environment.probe?.('message.forwarded');
-    const { key, hash, body, source, epoch, position, path, flags, calls, attempts } = item;
-    const extras = { ...(item.extras ?? NO_EXTRAS), calls, attempt: attempts };
-    this.sender.send(
-      { actor: cell.index, key, hash, body, source, epoch, position, path, flags, extras },
-      null,
-      0,
-      null,
-    );
-  }
-
-  // ── what handlers can do ─────────────────────────────────────────────────────────────────────────────────────────
-
-  send(batch: Batch, parent: Item, to: ActorRef<never>, message: unknown, options: SendOptions | undefined): void {
-    const index = this.directory.indexOf(to);
-    const target = this.plan.actors[index]!;
-    const { cell } = batch;
-    if (cell.options.sends && !cell.options.sends.includes(target.name))
-      throw new KeymillError(
-        'CONFIG_INVALID',
-        `${cell.name} sends to ${target.name}, which its option \`sends\` does not list`,
-        { place: { actor: cell.name } },
-      );
-    if (batch.sends.length >= cell.options.maxSends)
-      throw new KeymillError(
-        'SEND_TOO_MANY',
-        `a batch of ${cell.name} sent more than ${cell.options.maxSends} messages`,
-        { place: { actor: cell.name } },
-      );
-    const key = checkKey(target.definition.key(message), target.name);
-    let value: unknown;
-    try {
-      value = carryWithin(message, target.options.maxMessageBytes);
-    } catch (error) {
-      if (isKeymillError(error)) error.place.actor = target.name;
-      throw error;
-    }
-    this.#edge(cell.name, target.name);
-    batch.sends.push({ parent, message: this.#childOf(parent, index, key, value, options, null) });
-  }
-
-  #edge(from: string, to: string): void {
-    const edge = `${from}>${to}`;
-    if (this.#edges.has(edge)) return;
-    this.#edges.add(edge);
-    this.#report({ type: 'edge', from, to });
-  }
-
-  async ask(
-    batch: Batch,
-    parent: Item,
-    to: ActorRef<never>,
-    message: unknown,
-    options: SendOptions | undefined,
-  ): Promise<unknown> {
-    const index = this.directory.indexOf(to);
-    const target = this.plan.actors[index]!;
-    const key = checkKey(target.definition.key(message), target.name);
-    const chain = [...(parent.extras?.chain ?? []), chainLink(batch.cell.name, batch.cell.shared !== null, parent.key)];
-    if (chain.includes(chainLink(target.name, target.options.batch.across === 'keys', key)))
-      throw new KeymillError('ASK_CYCLE', `${[...chain, chainLink(target.name, false, key)].join(' → ')}`, {
-        place: { actor: batch.cell.name },
-      });
-    this.#edge(batch.cell.name, target.name);
-    return this.#ask(
-      target.name,
-      this.#childOf(parent, index, key, message, options, chain),
-      options?.deadlineMs ?? ASK_TIMEOUT_MS,
-    );
-  }
-
-  /** Asks an I/O actor; `parent` lends its id and deadline. Retries are the caller's. */
-  async askIo(index: number, op: unknown, parent: Item | null): Promise<unknown> {
-    const target = this.plan.actors[index]!;
-    const key = checkKey(target.definition.key(op), target.name);
-    const envelope = parent
-      ? this.#childOf(parent, index, key, op, undefined, [])
-      : {
-          actor: index,
-          key,
-          hash: hashKey(key),
-          body: op,
-          source: `thread:${this.plan.slot}`,
-          epoch: this.plan.incarnation,
-          position: this.#timers++,
-          path: '',
-          flags: REPLAYABLE,
-          extras: { ...NO_EXTRAS, ask: true },
-        };
-    return this.#ask(target.name, envelope, 0);
-  }
-
-  #ask(name: string, envelope: Envelope, timeoutMs: number): Promise<unknown> {
-    const { token, reply } = this.asks.open(name, timeoutMs);
-    try {
-      this.sender.send(envelope, this.asks, token, null, error => this.asks.fail(token, error));
-    } catch (error) {
-      this.asks.fail(token, error);
-    }
-    return reply;
-  }
-
-  #childOf(
-    parent: Item,
-    actor: number,
-    key: Key,
-    body: unknown,
-    options: SendOptions | undefined,
-    chain: readonly string[] | null,
-  ): Envelope {
-    const child = chain === null ? String(parent.children++) : `ask${parent.asks++}`;
-    const inherited = parent.extras;
-    let extras: Extras | null = null;
-    if (
-      chain !== null ||
-      options !== undefined ||
-      (inherited !== null && (inherited.deadline > 0 || inherited.trace !== null))
-    ) {
-      const own = options?.deadlineMs === undefined ? 0 : this.environment.clock.wall() + options.deadlineMs;
-      const parents = inherited?.deadline ?? 0;
-      extras = {
-        ...NO_EXTRAS,
-        priority: options?.priority ?? -1,
-        deadline: own === 0 || parents === 0 ? own + parents : Math.min(own, parents),
-        chain,
-        ask: chain !== null,
-        trace: inherited?.trace ?? null,
-      };
-    }
-    const path = parent.path === '' ? child : `${parent.path}.${child}`;
-    return {
-      actor,
-      key,
-      hash: hashKey(key),
-      body,
-      source: parent.source,
-      epoch: parent.epoch,
-      position: parent.position,
-      path,
-      flags: REPLAYABLE,
-      extras,
-    };
-  }
-
-  timer(batch: Batch, name: string, afterMs: number): void {
-    const { mailbox, cell } = batch;
-    const { key, hash } = batch.items[batch.index]!;
-    mailbox.timers++;
-    const position = this.#timers++;
-    this.scheduler.deadlines.at(this.environment.clock.now() + afterMs, () => {
-      mailbox.timers--;
-      if (cell.find(key, hash) !== mailbox) return; // its partition has left, and the timer with its state
-      const item = new Item(
-        name,
-        key,
-        hash,
-        NOWHERE,
-        0,
-        0,
-        `timer:${cell.name}@${this.plan.slot}.${this.plan.incarnation}`,
-        0,
-        position,
-        '',
-        TIMER,
-        null,
-        this.environment.clock.now(),
-      );
-      this.#put(cell, mailbox, item);
-    });
-  }
-
-  io(name: string, batch: Batch | null): unknown {
-    const full = `io:${name}`;
-    const index = this.plan.actors.findIndex(actor => actor.name === full);
-    const spec = this.plan.actors[index]?.io;
-    if (!spec)
-      throw new KeymillError('IO_UNKNOWN', `no I/O actor ${JSON.stringify(name)} in the topology`, {
-        place: { actor: batch?.cell.name ?? '' },
-      });
-    if (batch) {
-      this.#edge(batch.cell.name, full);
-      const parent = batch.items[batch.index]!;
-      return spec.client(op => this.askIo(index, op, parent));
-    }
-    if (!this.#ioClients.has(name))
-      this.#ioClients.set(
-        name,
-        spec.client(op => this.askIo(index, op, null)),
-      );
-    return this.#ioClients.get(name);
   }
 
   logOf(actor: string): Log {
@@ -730,82 +367,17 @@ export class Host implements ContextHost {
     return log;
   }
 
-  // ── failing for good ─────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** Writes a dead letter, again and again until it stands; what it belongs to stays unsettled meanwhile (rule 6). */
-  bury(letter: DeadLetter, written: () => void): void {
-    this.askIo(this.plan.deadLetters, { op: 'write', letter }, null).then(written, (error: unknown) => {
-      // What cannot be carried is written down as far as a text can show it: to try again would change nothing.
-      if (
-        typeof letter.message !== 'string' &&
-        (isKeymillError(error, 'MESSAGE_NOT_CARRIABLE') || isKeymillError(error, 'MESSAGE_TOO_LARGE'))
-      )
-        return this.bury({ ...letter, message: describe(letter.message, 10_000) }, written);
-      this.environment.probe?.('dead.write-failed');
-      this.logOf(letter.actor).error({ id: letter.id, err: toWire(error) }, 'dead letter not written; tried again');
-      this.scheduler.deadlines.at(this.environment.clock.now() + this.plan.options.deadLetters.retryMs, () =>
-        this.bury(letter, written),
-      );
-    });
-  }
-
-  #supervise(cell: Cell, mailbox: Mailbox, error: Error): void {
-    const { onError, maxRestarts, withinMs } = cell.options.supervise;
-    if (onError === 'resume') return;
-    if (onError === 'stop') return this.#stop(cell, error);
-    if (onError === 'restart') {
-      mailbox.state = undefined;
-      mailbox.hasState = false;
-      cell.stats.restarts++;
-      const now = this.environment.clock.now();
-      cell.restarts = cell.restarts.filter(at => at > now - withinMs);
-      cell.restarts.push(now);
-      this.logOf(cell.name).warn({ err: toWire(error) }, 'the state of a key was made anew');
-      if (cell.restarts.length <= maxRestarts) return;
-    }
-    this.#report({ type: 'escalate', actor: cell.name, error: toWire(error) });
-  }
-
-  #stop(cell: Cell, error: Error): void {
-    if (cell.stopped) return;
-    cell.stopped = true;
-    for (const mailbox of cell.mailboxes()) this.scheduler.unline(mailbox);
-    this.logOf(cell.name).error({ err: toWire(error) }, 'the actor stopped; its messages wait');
-    this.#report({ type: 'actor-stopped', actor: cell.name, error: toWire(error) });
-  }
-
   // ── operating ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #key(command: Extract<Command, { type: 'key' }>): void {
+  #operate(command: Extract<Command, { type: 'key' }>): void {
     const cell = this.cells[command.actor];
-    const mailbox = cell?.find(command.key, hashKey(command.key));
-    let value: unknown;
-    if (cell && command.action === 'pause') {
-      const paused = mailbox ?? cell.mailboxOf(command.key, hashKey(command.key));
-      paused.paused = true;
-      this.scheduler.unline(paused);
-      value = inspectKey(cell, paused, this.environment.clock.now());
-    } else if (cell && mailbox) {
-      if (command.action === 'resume' || command.action === 'retryNow') {
-        if (command.action === 'resume') mailbox.paused = false;
-        mailbox.notBefore = 0;
-        this.scheduler.consider(cell, mailbox);
-      } else if (command.action === 'skip' && mailbox.standing !== 'running' && mailbox.head !== null) {
-        const item = mailbox.head;
-        this.scheduler.unline(mailbox);
-        this.#takeOut(cell, mailbox, item);
-        mailbox.notBefore = 0;
-        this.delivery.reject(
-          cell,
-          mailbox,
-          item,
-          new KeymillError('REPLAYED', 'skipped by an operator', { place: { actor: cell.name } }),
-        );
-        this.#maybeFree(cell, mailbox);
-        this.scheduler.consider(cell, mailbox);
-      }
-      value = inspectKey(cell, mailbox, this.environment.clock.now());
-    }
+    const needs = {
+      environment: this.environment,
+      scheduler: this.scheduler,
+      delivery: this.delivery,
+      room: this.#room,
+    };
+    const value = cell ? operate(needs, cell, command) : undefined;
     this.#report({ type: 'answer', ticket: command.ticket, value });
   }
 
@@ -820,8 +392,4 @@ export class Host implements ContextHost {
   fail(error: unknown): void {
     this.#report({ type: 'failed', error: toWire(asError(error)) as WireError });
   }
-}
-
-function chainLink(actor: string, across: boolean, key: Key): string {
-  return `${actor}/${across ? '*' : `${typeof key}:${String(key)}`}`;
 }

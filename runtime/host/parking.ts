@@ -66,6 +66,8 @@ const RETRY_MS = 1000;
 export class Parking {
   readonly #host: Host;
   readonly #store: ParkStore | null;
+  /** Refuses an ask. */
+  readonly #refuse: (cell: Cell, item: Item) => void;
   readonly #put: (cell: Cell, mailbox: Mailbox, item: Item) => void;
   /** Told when nothing of a key is on its way any more. */
   readonly #rested: (mailbox: Mailbox) => void;
@@ -82,11 +84,13 @@ export class Parking {
   constructor(
     host: Host,
     store: ParkStore | null,
+    refuse: (cell: Cell, item: Item) => void,
     put: (cell: Cell, mailbox: Mailbox, item: Item) => void,
     rested: (mailbox: Mailbox) => void,
   ) {
     this.#host = host;
     this.#store = store;
+    this.#refuse = refuse;
     this.#put = put;
     this.#rested = rested;
   }
@@ -160,7 +164,7 @@ export class Parking {
 
   /** An arriving message joins the park (an ask is refused: it must not overtake what is parked); with the first, everything of its key that is here does so before it. */
   park(cell: Cell, mailbox: Mailbox, item: Item): void {
-    if (item.isAsk) return this.#host.drop(cell, item, 'KeyFull');
+    if (item.isAsk) return this.#refuse(cell, item);
     this.#host.environment.probe?.('key.parked');
     let parked = this.#keys.get(mailbox);
     if (!parked) {

@@ -10,7 +10,8 @@ import type { Log } from '../topology/define.ts';
 import { CHECKPOINT_NEEDS, DEAD_LETTERS, PARK, type Plan, type PlannedSource } from '../topology/plan.ts';
 import { Checkpoint } from './checkpoint.ts';
 import type { Command, Quarantined, Report, Suspect } from './control.ts';
-import { type ActorPlan, Host } from './host.ts';
+import { Host } from './host.ts';
+import type { ActorPlan } from './host-plan.ts';
 import { IoActor } from './io-actor.ts';
 import type { ParkStore } from './parking.ts';
 import { SourceRunner } from './source-runner.ts';
@@ -100,7 +101,7 @@ export class Thread {
     });
     const parkAt = actors.findIndex(actor => actor.name === PARK);
     const store: ParkStore | null =
-      parkAt < 0 ? null : (actors[parkAt]!.io!.client(op => this.host.askIo(parkAt, op, null)) as ParkStore);
+      parkAt < 0 ? null : (actors[parkAt]!.io!.client(op => this.host.outgoing.askIo(parkAt, op, null)) as ParkStore);
     this.host = new Host(
       {
         slot: boot.slot,
@@ -225,7 +226,7 @@ export class Thread {
           sender: this.host.sender,
           log,
           counts: this.#boot.sourceCounts.subarray(index * SOURCE_WORDS, (index + 1) * SOURCE_WORDS),
-          bury: (letter, written) => this.host.bury(letter, written),
+          bury: (letter, written) => this.host.troubles.bury(letter, written),
           settledBelow: low => {
             this.#boot.positions[index] = low;
             checkpoint?.note(low);

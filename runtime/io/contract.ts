@@ -47,6 +47,11 @@ export interface IoSpec<C = unknown> {
   traits?(options: Record<string, unknown>): Partial<SourceTraits>;
   /** Asks with the same key are handled in order, one batch at a time; different keys at once. Pure: runs in every thread. */
   key(ask: unknown): Key;
+  /**
+   * For `check`: throws what the start would, and leaves nothing behind. Called with `read` of each source that reads from
+   * it, or with null when none does and it is an output. Without it `check` opens and closes.
+   */
+  rehearse?(options: Record<string, unknown>, read: Record<string, unknown> | null, name: string): MaybePromise<void>;
   /** Opens the resources, in the I/O thread only. */
   open(options: Record<string, unknown>, context: IoContext): MaybePromise<IoResource>;
   /** The typed face of the I/O actor that `ctx.io(name)` gives; `ask` resolves with the value of the reply. */

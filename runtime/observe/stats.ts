@@ -5,6 +5,7 @@
  */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { BatchTrigger } from '../topology/define.ts';
+import { ACTOR_WORDS, DROP_REASONS, WORD } from './counts.ts';
 
 /** Longest time that a latency histogram tells apart from longer ones: a day, in µs. */
 const LONGEST_MICROS = 86_400_000_000;
@@ -25,26 +26,18 @@ export function micros(ms: number): number {
 /** KeyFull: an ask to a key whose messages are parked. */
 export type DropReason = 'DropOldest' | 'DropNewest' | 'DropWrite' | 'KeyFull';
 
-/** Counters of one actor in one thread, since the thread started. */
+/** Counters of one actor in one thread, since the thread started. The kept ones (counts.ts) outlive it. */
 export class ActorStats {
+  #words: Float64Array = new Float64Array(ACTOR_WORDS);
   /** Messages that entered a mailbox, repeats included. */
   enqueued = 0;
   /** Messages that left a mailbox for a handler, repeats included. */
   dequeued = 0;
-  /** Messages settled as done. */
-  done = 0;
-  dead = 0;
-  dropped: Record<DropReason, number> = { DropOldest: 0, DropNewest: 0, DropWrite: 0, KeyFull: 0 };
-  batches = 0;
   /** Sum of the sizes of all batches; over `batches` it is batch_size_avg. */
   batchItems = 0;
   triggers: Record<BatchTrigger, number> = { size: 0, depth: 0, time: 0, drain: 0, solo: 0 };
-  retries = 0;
-  timeouts = 0;
   restarts = 0;
   parked = 0;
-  /** Messages given to a handler again, for whatever reason. */
-  repeats = 0;
   passivated = 0;
   /** Gauges, kept current. */
   depth = 0;
@@ -54,6 +47,74 @@ export class ActorStats {
   #queueing: RecordableHistogram | null = null;
   #processing: RecordableHistogram | null = null;
   #endToEnd: RecordableHistogram | null = null;
+
+  readonly dropped: Record<DropReason, number> = dropsIn(() => this.#words);
+
+  /** Counts in these words from now on. */
+  keepIn(words: Float64Array): void {
+    words.set(this.#words);
+    this.#words = words;
+  }
+
+  /** Messages settled as done. */
+  get done(): number {
+    return this.#words[WORD.done]!;
+  }
+  set done(count: number) {
+    this.#words[WORD.done] = count;
+  }
+
+  get dead(): number {
+    return this.#words[WORD.dead]!;
+  }
+  set dead(count: number) {
+    this.#words[WORD.dead] = count;
+  }
+
+  get batches(): number {
+    return this.#words[WORD.batches]!;
+  }
+  set batches(count: number) {
+    this.#words[WORD.batches] = count;
+  }
+
+  get retries(): number {
+    return this.#words[WORD.retries]!;
+  }
+  set retries(count: number) {
+    this.#words[WORD.retries] = count;
+  }
+
+  get timeouts(): number {
+    return this.#words[WORD.timeouts]!;
+  }
+  set timeouts(count: number) {
+    this.#words[WORD.timeouts] = count;
+  }
+
+  /** Messages given to a handler again, for whatever reason. */
+  get repeats(): number {
+    return this.#words[WORD.repeats]!;
+  }
+  set repeats(count: number) {
+    this.#words[WORD.repeats] = count;
+  }
+
+  /** All counters and gauges as plain data. */
+  figures(): ActorFigures {
+    const { done, dead, batches, retries, timeouts, repeats, dropped, triggers, ...fields } = this;
+    return {
+      ...fields,
+      done,
+      dead,
+      batches,
+      retries,
+      timeouts,
+      repeats,
+      dropped: { ...dropped },
+      triggers: { ...triggers },
+    };
+  }
 
   // Made when they are first needed: most actors of a large topology are idle on most threads.
   get queueing(): RecordableHistogram {
@@ -69,8 +130,24 @@ export class ActorStats {
   }
 }
 
+export type ActorFigures = Omit<ActorStats, 'queueing' | 'processing' | 'endToEnd' | 'keepIn' | 'figures'>;
+
+/** An object whose fields are words. */
+function dropsIn(words: () => Float64Array): Record<DropReason, number> {
+  const drops = {} as Record<DropReason, number>;
+  for (const reason of DROP_REASONS)
+    Object.defineProperty(drops, reason, {
+      enumerable: true,
+      get: () => words()[WORD[reason]],
+      set: (count: number) => {
+        words()[WORD[reason]] = count;
+      },
+    });
+  return drops;
+}
+
 /** What a snapshot says of one actor: the counters, and what had to be looked up when it was taken. */
-export interface ActorSnapshot extends Omit<ActorStats, 'queueing' | 'processing' | 'endToEnd'> {
+export interface ActorSnapshot extends ActorFigures {
   /** Capacity of one mailbox in messages, for queue_utilization. */
   capacity: number;
   /** Depth of the deepest mailbox. */

@@ -1,5 +1,7 @@
 /** What a run did, for `--json`, health and tests. Messages and settled count what sources and tells gave; children are in perActor. */
-import type { SourceSnapshot, ThreadSnapshot } from './stats.ts';
+import { type Counts, DROP_REASONS } from './counts.ts';
+import { redactText } from './log.ts';
+import type { ThreadSnapshot } from './stats.ts';
 
 export interface ActorSummary {
   handled: number;
@@ -26,6 +28,20 @@ export interface Summary {
   longestRecoveryMs: number;
 }
 
+/** A key with messages waiting in its mailbox. */
+export interface HotKey {
+  actor: string;
+  /** Its first 64 characters, with secrets hidden. */
+  key: string;
+  host: number;
+  depth: number;
+  /** Age of the message at its front. */
+  ageMs: number;
+  /** Failures of that message in a row. */
+  failures: number;
+  state: string;
+}
+
 export interface Health extends Summary {
   status: 'ok' | 'not ready';
   reasons: string[];
@@ -33,16 +49,34 @@ export interface Health extends Summary {
   version: string;
   uptimeSeconds: number;
   phase: string;
+  /** The deepest mailboxes of all, deepest first; at most HOT_KEYS. */
+  hotKeys: HotKey[];
+}
+
+const HOT_KEYS = 10;
+const KEY_CHARACTERS = 64;
+
+export function hottest(snapshots: readonly ThreadSnapshot[]): HotKey[] {
+  return snapshots
+    .flatMap(({ thread, actors }) =>
+      Object.entries(actors).flatMap(([actor, { hotKeys }]) => hotKeys.map(hot => ({ actor, host: thread, ...hot }))),
+    )
+    .sort((a, b) => b.depth - a.depth)
+    .slice(0, HOT_KEYS)
+    .map(({ actor, key, host, depth, ageMs, failures, state }) => {
+      const shown = redactText(key.slice(0, KEY_CHARACTERS));
+      return { actor, key: shown, host, depth, ageMs: Math.round(ageMs), failures, state };
+    });
 }
 
 export interface SummaryParts {
   seconds: number;
-  /** Of the threads that live. */
+  /** Of the threads that live, for what is not counted but looked up. */
   snapshots: readonly ThreadSnapshot[];
-  /** The last of every incarnation ever seen. */
-  earlier: readonly ThreadSnapshot[];
-  finished: readonly SourceSnapshot[];
-  tells: { given: number; done: number; dead: number; dropped: number };
+  /** Of all threads, the dead included; taken after the snapshots. */
+  counts: Counts;
+  tells: readonly { given: number; done: number; dead: number; dropped: number }[];
+  /** By the lanes of the main thread. */
   replayed: number;
   threads: number;
   restarts: number;
@@ -51,57 +85,36 @@ export interface SummaryParts {
 }
 
 export function summarise(parts: SummaryParts): Summary {
-  const latest = new Map<string, ThreadSnapshot>();
-  for (const snapshot of [...parts.earlier, ...parts.snapshots])
-    latest.set(`${snapshot.thread}@${snapshot.incarnation}`, snapshot);
-  const living = new Set(parts.snapshots.map(snapshot => `${snapshot.thread}@${snapshot.incarnation}`));
   const perActor: Record<string, ActorSummary> = {};
   let batches = 0;
-  let repeats = parts.replayed;
-  for (const [name, snapshot] of latest) {
-    for (const lane of snapshot.lanes) repeats += lane.replayed;
-    for (const [actor, stats] of Object.entries(snapshot.actors)) {
-      repeats += stats.repeats;
-      if (actor.startsWith('io:')) continue;
-      const sum = (perActor[actor] ??= {
-        handled: 0,
-        batches: 0,
-        dead: 0,
-        dropped: 0,
-        retries: 0,
-        timeouts: 0,
-        depth: 0,
-      });
-      batches += stats.batches;
-      sum.handled += stats.done;
-      sum.batches += stats.batches;
-      sum.dead += stats.dead;
-      sum.dropped += Object.values(stats.dropped).reduce((all, one) => all + one, 0);
-      sum.retries += stats.retries;
-      sum.timeouts += stats.timeouts;
-      if (living.has(name)) sum.depth += stats.depth;
-    }
+  let repeats = parts.replayed + parts.counts.replayed;
+  for (const [actor, counts] of parts.counts.perActor()) {
+    repeats += counts.repeats;
+    if (actor.startsWith('io:')) continue;
+    batches += counts.batches;
+    perActor[actor] = {
+      handled: counts.done,
+      batches: counts.batches,
+      dead: counts.dead,
+      dropped: DROP_REASONS.reduce((sum, reason) => sum + counts[reason], 0),
+      retries: counts.retries,
+      timeouts: counts.timeouts,
+      depth: parts.snapshots.reduce((sum, { actors }) => sum + (actors[actor]?.depth ?? 0), 0),
+    };
   }
-  const finished = new Set(parts.finished.map(source => source.name));
-  const running = parts.snapshots.flatMap(snapshot => snapshot.sources).filter(source => !finished.has(source.name));
-  const given = {
-    given: parts.tells.given,
-    done: parts.tells.done,
-    dead: parts.tells.dead,
-    dropped: parts.tells.dropped,
-  };
-  for (const source of [...parts.finished, ...running]) {
-    given.given += source.given;
-    given.done += source.done;
-    given.dead += source.dead;
-    given.dropped += source.dropped;
+  const sum = { given: 0, done: 0, dead: 0, dropped: 0 };
+  for (const part of [parts.counts.given, ...parts.tells]) {
+    sum.given += part.given;
+    sum.done += part.done;
+    sum.dead += part.dead;
+    sum.dropped += part.dropped;
   }
   return {
     ok: !parts.failed,
     seconds: Math.round(parts.seconds * 1000) / 1000,
-    messages: given.given,
+    messages: sum.given,
     batches,
-    settled: { done: given.done, dead: given.dead, dropped: given.dropped },
+    settled: { done: sum.done, dead: sum.dead, dropped: sum.dropped },
     perActor,
     threads: parts.threads,
     restarts: parts.restarts,

@@ -3,12 +3,14 @@
  * It runs in the main thread beside the main host (the sending half for tells and asks) and relays no message.
  */
 import type { Environment, Timer } from '../environment.ts';
-import { fromWire, KeymillError, toWire } from '../errors.ts';
+import { ERRORS, fromWire, KeymillError, toWire } from '../errors.ts';
 import type { Command, KeyAction, Report } from '../host/control.ts';
 import { Host } from '../host/host.ts';
 import { Ledger } from '../host/ledger.ts';
 import { Homes } from '../lanes/homes.ts';
+import { Counts } from '../observe/counts.ts';
 import type { SourceSnapshot, ThreadSnapshot } from '../observe/stats.ts';
+import { waitingCycle } from '../topology/cycles.ts';
 import type { Key, Log } from '../topology/define.ts';
 import { DEAD_LETTERS, type Overrides, type Plan } from '../topology/plan.ts';
 import { Moves } from './moves.ts';
@@ -33,7 +35,7 @@ export interface SupervisorEvents {
   record(report: Extract<Report, { type: 'log' }>): void;
   /** Something ended the runtime for good: the exit code will be 1. */
   fatal(error: Error): void;
-  /** All sources ended and everything they and the main thread gave is settled. */
+  /** All sources ended and everything they gave is settled; at the start, where there are none. */
   quiet(): void;
 }
 
@@ -60,8 +62,7 @@ export class Supervisor {
   readonly #tickets = new Map<number, (value: unknown) => void>();
   #ticket = 1;
   readonly #starting: { resolve: () => void; reject: (error: Error) => void }[] = [];
-  /** Counters of dead incarnations, so that sums do not go down. */
-  readonly lastSnapshots = new Map<string, ThreadSnapshot>();
+  readonly counts: Counts;
   readonly restarts: Record<string, number> = { crash: 0, killed: 0, stuck: 0, zombie: 0, heap: 0 };
   readonly recoveries: { slot: number; reason: string; ms: number }[] = [];
   readonly stoppedActors = new Map<string, string>();
@@ -84,6 +85,10 @@ export class Supervisor {
     for (let i = 0; i < plan.ioThreads; i++)
       this.slots[this.firstIoSlot + i] = new Slot(this.firstIoSlot + i, 'io', batches);
     for (const source of plan.sources) this.#sources.set(source.name, null);
+    this.counts = new Counts(
+      plan.actors.map(actor => actor.name),
+      plan.sources.length,
+    );
     this.#blame = new Blame(plan.options.quarantineAfter);
     this.main = new Host(
       {
@@ -148,6 +153,8 @@ export class Supervisor {
       ledger: slot.ledger,
       gauges: slot.gauges,
       positions: this.#config.positions,
+      counts: this.counts.renew(slot.index),
+      sourceCounts: this.counts.sources,
       finished: [...this.#sources].filter(([, snapshot]) => snapshot !== null).map(([name]) => name),
       suspects: slot.suspects,
       quarantined: this.#blame.quarantined,
@@ -338,7 +345,6 @@ export class Supervisor {
         slot!.status = 'closed';
         return this.#wake();
       case 'snapshot':
-        this.lastSnapshots.set(`${report.snapshot.thread}@${report.snapshot.incarnation}`, report.snapshot);
         this.#answer(report.ticket, report.snapshot);
         return;
       case 'answer':
@@ -442,16 +448,17 @@ export class Supervisor {
     return [...this.#sources.values()].every(snapshot => snapshot !== null);
   }
 
-  get finishedSources(): SourceSnapshot[] {
-    return [...this.#sources.values()].filter(snapshot => snapshot !== null);
-  }
-
   get isSettled(): boolean {
     return this.sourcesSettled && this.main.sender.unsettled === 0;
   }
 
   #checkQuiet(): void {
-    if (this.phase === 'running' && this.sourcesSettled && this.#sources.size > 0) this.#events.quiet();
+    if ((this.phase === 'running' || this.phase === 'draining') && this.sourcesSettled) this.#events.quiet();
+  }
+
+  /** Resolves when nothing is open any more, of the main thread's neither, and `holds`; or when the runtime is at its end. */
+  async settled(holds: () => boolean): Promise<void> {
+    await this.#until(() => (this.isSettled && holds()) || this.failure !== null || this.phase === 'closed');
   }
 
   /** While draining, a replaced I/O thread gives nothing again: what it had given and not settled is its source's again. */
@@ -468,7 +475,15 @@ export class Supervisor {
   #edge(from: string, to: string): void {
     let targets = this.edges.get(from);
     if (!targets) this.edges.set(from, (targets = new Set()));
+    if (targets.has(to)) return;
     targets.add(to);
+    const { actors } = this.#config.plan;
+    const cycle = waitingCycle(actors, this.edges, from, to);
+    if (cycle)
+      this.#events.log.warn(
+        { code: 'CYCLE_WAITS', cycle, do: ERRORS.CYCLE_WAITS.todo },
+        `${cycle.join(' → ')}: actors that were seen to feed each other in a cycle all wait when full, and may stand still for ever`,
+      );
     for (const io of this.#openBreakers) this.#pauseSources(io, true);
   }
 
@@ -528,24 +543,28 @@ export class Supervisor {
       const told = this.slots
         .filter(slot => slot?.kind === kind && slot.isReachable)
         .map(slot => ({ slot, incarnation: slot.incarnation }));
-      for (const { slot } of told) this.#tell(slot, { type: 'close' });
+      for (const { slot } of told) {
+        this.#tell(slot, { type: 'close' });
+        slot.killReason ??= 'stopping'; // its end is none that calls for a replacement
+      }
       await this.#until(
         () => told.every(({ slot, incarnation }) => !slot.isReachable || slot.incarnation !== incarnation),
         ms,
       );
     }
     this.phase = 'closed';
+    this.#wake();
     this.#watching?.cancel();
     this.main.dispose();
     await this.#threads.close();
   }
 
-  /** Waits for an event after which `holds` is true; false after `ms`. */
-  #until(holds: () => boolean, ms: number): Promise<boolean> {
+  /** Waits for an event after which `holds` is true; false after `ms`, if given. */
+  #until(holds: () => boolean, ms?: number): Promise<boolean> {
     if (holds()) return Promise.resolve(true);
     return new Promise(resolve => {
       const finish = (value: boolean): void => {
-        timer.cancel();
+        timer?.cancel();
         poll.cancel();
         this.#waiters = this.#waiters.filter(waiter => waiter !== look);
         resolve(value);
@@ -553,7 +572,7 @@ export class Supervisor {
       const look = (): void => {
         if (holds()) finish(true);
       };
-      const timer = this.#environment.clock.after(ms, () => finish(holds()));
+      const timer = ms === undefined ? null : this.#environment.clock.after(ms, () => finish(holds()));
       // Settlements of tells come without a report; a slow look is enough for them.
       const repeat = (): void => {
         poll = this.#environment.clock.after(20, repeat);

@@ -39,11 +39,19 @@ export class Tells implements Owner {
   #position = 0;
   open = false;
   counts = { given: 0, done: 0, dead: 0, dropped: 0 };
+  readonly #source: string;
 
-  constructor(host: Host, environment: Environment) {
+  /** `source`: the first part of the ids of what is told. */
+  constructor(host: Host, environment: Environment, source = 'tell') {
     this.#host = host;
     this.#environment = environment;
+    this.#source = source;
     this.#epoch = Math.floor(environment.clock.wall());
+  }
+
+  /** Tells and asks that wait for room. */
+  get waiting(): number {
+    return this.#waiting.size;
   }
 
   tell(to: ActorRef<never>, message: unknown, options: TellOptions = {}): Promise<void> {
@@ -194,7 +202,7 @@ export class Tells implements Owner {
       key,
       hash: hashKey(key),
       body: message,
-      source: ask ? 'ask' : 'tell',
+      source: ask ? 'ask' : this.#source,
       epoch: this.#epoch,
       position: this.#position++,
       path: '',

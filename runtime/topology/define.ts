@@ -174,8 +174,11 @@ export interface SourceHalf<T = unknown> {
   ack?(settled: { readonly low: Position; readonly positions: readonly Position[] }): MaybePromise<void>;
   /** By what a later process can tell that the input is still the one read so far: plain JSON, kept in the checkpoint. */
   mark?(): unknown;
-  /** Called before reading on from a checkpoint, with its mark. Throws CHECKPOINT_UNUSABLE when this is another input. */
-  recognise?(mark: unknown): MaybePromise<void>;
+  /**
+   * Called before reading on from a checkpoint, with its mark. Throws CHECKPOINT_UNUSABLE when this is another input.
+   * May return an earlier position to go on from: that of a record which has changed since.
+   */
+  recognise?(mark: unknown): MaybePromise<Position | undefined>;
   close?(): MaybePromise<void>;
 }
 

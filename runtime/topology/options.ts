@@ -251,12 +251,12 @@ export const runtimeSchema = z.strictObject({
     .prefault({}),
   deadLetters: z
     .strictObject({
-      url: z.string().optional().meta({ doc: 'Where dead letters rest. Default: file in the data folder.' }),
       retryMs: ms(DAY)
         .default(1000)
         .meta({ doc: 'Pause after a failed write; it is retried for ever and pushes back meanwhile.' }),
     })
-    .prefault({}),
+    .prefault({})
+    .meta({ doc: 'Dead letters rest in `dead-letters.ndjson` of the data folder.' }),
 });
 
 export type ActorOptions = z.output<typeof actorSchema>;

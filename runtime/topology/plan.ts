@@ -8,6 +8,7 @@ import { deadLetters } from '../delivery/dead-letters.ts';
 import { park } from '../delivery/park.ts';
 import { asError, describe, KeymillError } from '../errors.ts';
 import type { IoSpec } from '../io/contract.ts';
+import { refuseWaitingCycles } from './cycles.ts';
 import type {
   Actor,
   ActorEntry,
@@ -16,6 +17,7 @@ import type {
   Source,
   SourceEntry,
   SourceHalf,
+  SourceTraits,
   Topology,
   TopologyDefinition,
   Use,
@@ -29,6 +31,7 @@ import {
   type SourceOptions,
   sourceSchema,
 } from './options.ts';
+import { warningsOf } from './warnings.ts';
 
 export interface PlannedActor {
   readonly name: string;
@@ -49,6 +52,8 @@ export interface PlannedSource {
     | { readonly source: Source }
     | { readonly half: () => SourceHalf };
   readonly thread: number;
+  /** As far as they are known before it is open. */
+  readonly traits?: Partial<SourceTraits> | undefined;
 }
 
 export interface Plan {
@@ -58,7 +63,7 @@ export interface Plan {
   readonly sources: readonly PlannedSource[];
   /** Number of I/O threads; `thread` above counts them from 0. */
   readonly ioThreads: number;
-  /** Things that are wrong but not so wrong that it cannot run. */
+  /** What is hardly meant so, though it can run. */
   readonly warnings: readonly string[];
 }
 
@@ -67,7 +72,7 @@ export type Overrides = Readonly<Record<string, unknown>>;
 
 export const DEAD_LETTERS = 'io:dead-letters';
 export const PARK = 'io:park';
-/** Whether an I/O actor's source is so is known when it is open, see host/thread.ts. */
+/** What the plan cannot know of an I/O actor's source is asked again when it is open, see host/thread.ts. */
 export const CHECKPOINT_NEEDS = 'only a source that is replayable and ordered can go on from a position';
 
 /** The URL of a module that is named by its URL or its path. */
@@ -171,7 +176,7 @@ export async function makePlan(topology: Topology, overrides: Overrides, cores: 
     actors: planned,
     sources: plannedSources,
     ioThreads: perKind ? Math.max(1, kinds.length) : 1,
-    warnings: [],
+    warnings: warningsOf({ actors: planned, sources: plannedSources }),
   };
 }
 
@@ -194,23 +199,27 @@ async function planSource(
     if (!actors.some(actor => actor.name === target && !actor.io))
       faults.push(`sources.${name}.to: there is no actor ${describe(target)}`);
   let thread = 0;
+  let traits: Partial<SourceTraits> | undefined;
   let origin: PlannedSource['from'] | undefined;
   if (from !== undefined) {
     const ioActor = actors.find(actor => actor.name === `io:${from}`);
     if (!ioActor?.io) faults.push(`sources.${name}.from: there is no I/O actor ${describe(from)}`);
-    else thread = ioActor.io.thread;
+    else {
+      thread = ioActor.io.thread;
+      const { spec } = ioActor.io;
+      traits = spec.traits?.(spec.options);
+    }
     origin = { io: from, read: read ?? {} };
   } else if (use !== undefined) origin = { source: await resolve<Source>(use, 'source', `sources.${name}`) };
   else faults.push(`sources.${name}: expected \`from\` (an I/O actor) or \`use\` (a source of your own)`);
   const defaults = origin && 'source' in origin ? origin.source.definition.options : undefined;
+  if (origin && 'source' in origin) traits = { replayable: false, ...origin.source.definition.traits };
   const options = check(sourceSchema, merge(defaults ?? {}, own), `sources.${name}`, faults);
-  if (options?.checkpoint && origin && 'source' in origin) {
-    const { replayable = false, ordered = true } = origin.source.definition.traits ?? {};
-    if (!replayable || !ordered) faults.push(`sources.${name}.checkpoint: ${CHECKPOINT_NEEDS}`);
-  }
+  if (options?.checkpoint && (traits?.replayable === false || traits?.ordered === false))
+    faults.push(`sources.${name}.checkpoint: ${CHECKPOINT_NEEDS}`);
   const mapping = map === undefined ? null : await resolveMap(map, `sources.${name}.map`);
   if (!origin || !options) return undefined;
-  return { name, to: targets, options, map: mapping, from: origin, thread };
+  return { name, to: targets, options, map: mapping, from: origin, thread, traits };
 }
 
 /** The definition behind a `use`: itself, or the default export of a module. */
@@ -355,33 +364,4 @@ function setIn(target: Record<string, unknown>, path: readonly string[], value: 
   let inner = target[name] as Record<string, unknown> | undefined;
   if (inner && (inner as { kind?: string }).kind === 'actor') inner = { use: inner };
   return { ...target, [name]: setIn({ ...inner }, rest, value) };
-}
-
-/** Rule 8: actors that feed each other in a cycle must not all wait for one another. Sees what `sends` declares. */
-export function refuseWaitingCycles(
-  actors: readonly PlannedActor[],
-  learned: ReadonlyMap<string, ReadonlySet<string>> = new Map(),
-): void {
-  const byName = new Map(actors.map(actor => [actor.name, actor]));
-  const edges = (name: string): string[] => [
-    ...new Set([...(byName.get(name)?.options.sends ?? []), ...(learned.get(name) ?? [])]),
-  ];
-  const waits = (name: string): boolean => {
-    const options = byName.get(name)?.options;
-    if (!options) return false;
-    return (options.mailbox.full === 'Wait' || !options.mailbox.allowLoss) && options.onKeyFull === 'stall';
-  };
-  const done = new Set<string>();
-  const visit = (name: string, trail: string[]): void => {
-    const at = trail.indexOf(name);
-    if (at >= 0) {
-      const cycle = [...trail.slice(at), name].join(' → ');
-      throw new KeymillError('CYCLE_WAITS', cycle, { place: { actor: name } });
-    }
-    // Who does not wait breaks every cycle it is in: what is left must have none at all.
-    if (done.has(name) || !waits(name)) return;
-    for (const next of edges(name)) visit(next, [...trail, name]);
-    done.add(name);
-  };
-  for (const actor of actors) visit(actor.name, []);
 }

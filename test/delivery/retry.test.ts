@@ -19,6 +19,7 @@ describe('the delay after a failure', () => {
     expect(delays({ delayMs: 10, factor: 3, maxDelayMs: 100 }, 5)).toEqual([10, 30, 90, 100, 100]);
     expect(delays({ kind: 'fixed', delayMs: 70 }, 3)).toEqual([70, 70, 70]);
     expect(delays({ factor: 1 }, 3)).toEqual([100, 100, 100]);
+    expect(retryDelay(options({ delayMs: 0, factor: 10 }), 5000, () => 0)).toBe(0);
   });
 
   it('stays within its bounds, whatever the options and however many failures', () => {

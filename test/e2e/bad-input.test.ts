@@ -1,7 +1,7 @@
 /** What can be wrong, as a user meets it: each has its own code, says where, and what to do; 78 is the configuration, 1 the run. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, type TestContext, test } from 'vitest';
@@ -162,9 +162,26 @@ test('actors that feed each other in a cycle and all wait are CYCLE_WAITS', asyn
   expect(ended).toMatchObject({ code: 0 });
 });
 
+test('actors that are seen to feed each other in a cycle are told of in the log, once, with what to do', async () => {
+  const cwd = await tempFolder('bad');
+  const { summary, ended } = await ran([fixture('circle.ts')], cwd);
+  expect(summary).toMatchObject({ ok: true, messages: 4, perActor: { ping: { handled: 8 }, pong: { handled: 8 } } });
+  const warnings = ended.stderr.split('\n').filter(line => line.includes('CYCLE_WAITS'));
+  expect(warnings.map(line => JSON.parse(line))).toMatchObject([
+    {
+      level: 'warn',
+      cycle: expect.toSatisfy((cycle: string[]) => ['ping,pong,ping', 'pong,ping,pong'].includes(cycle.join())),
+      do: expect.stringContaining('onKeyFull: park or dead'),
+    },
+  ]);
+  const mended = await ran([fixture('circle.ts'), '--set', 'actors.pong.onKeyFull=park'], cwd);
+  expect(mended.ended.stderr).not.toContain('CYCLE_WAITS');
+});
+
 test('check ends with 0 when all is fine, 1 when an I/O actor does not open, 78 when the configuration is wrong', async () => {
   const cwd = await tempFolder('bad');
   const check = (...args: string[]) => keymill(['check', ...args], { cwd }).ended;
+  await writeFile(join(cwd, 'in.ndjson'), '{"n":1}\n');
   expect(await check(fixture('lines.ts'))).toMatchObject({
     code: 0,
     stdout: 'ok lines: actors copy · sources lines · I/O in, out\n',
@@ -178,8 +195,22 @@ test('check ends with 0 when all is fine, 1 when an I/O actor does not open, 78 
     actors: ['copy'],
     io: ['in', 'out'],
     sources: ['lines'],
+    warnings: [],
     errors: [],
   });
+  const warned = ['--set', 'actors.copy.mailbox.full=DropOldest'];
+  const said = 'actors.copy.mailbox.full: DropOldest drops tells only, and what lines sends waits';
+  expect(await check(fixture('lines.ts'), ...warned)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(new RegExp(`^ok lines: .*\\nwarning ${said}`)),
+  });
+  expect(jsonOf(await check(fixture('lines.ts'), '--json', ...warned))).toMatchObject({
+    ok: true,
+    warnings: [expect.stringContaining(said)],
+  });
+  const started = await keymill(['start', fixture('lines.ts'), '--once', '--data', 'data', ...warned], { cwd }).ended;
+  expect(started).toMatchObject({ code: 0, stderr: expect.stringContaining(said) });
+  await rm(join(cwd, 'out'), { recursive: true });
   expect(existsSync(join(cwd, 'out'))).toBe(false);
 
   const down = await check(fixture('bad/io-down.ts'));
@@ -206,6 +237,37 @@ test('check ends with 0 when all is fine, 1 when an I/O actor does not open, 78 
   });
 });
 
+test('check finds a source that is not there and an output that cannot be written, with code, place and what to do', async () => {
+  const cwd = await tempFolder('bad');
+  const check = (...args: string[]) => keymill(['check', fixture('lines.ts'), ...args], { cwd }).ended;
+  const missing = await check();
+  expect(missing).toMatchObject({ code: 78, stderr: '' });
+  expect(missing.stdout).toMatch(
+    /^not ok lines: .*\nsources\.lines: SOURCE_MISSING .*in\.ndjson.*\n {2}where: .*in\.ndjson\n {2}do: Check the path/,
+  );
+  expect(await check('--offline')).toMatchObject({ code: 0 });
+
+  await writeFile(join(cwd, 'file'), '');
+  const both = await check('--json', '--set', 'io.out.url=file/deep/out', '--set', 'io.in.url=.');
+  expect(both.code).toBe(78);
+  expect(jsonOf(both)).toMatchObject({
+    ok: false,
+    errors: [
+      { path: 'sources.lines', code: 'CONFIG_INVALID', message: expect.stringContaining('say which file') },
+      {
+        path: 'io.out',
+        code: 'OUTPUT_UNWRITABLE',
+        place: { at: 'file/deep/out' },
+        todo: expect.stringContaining('permissions'),
+      },
+    ],
+  });
+  await writeFile(join(cwd, 'in.ndjson'), '');
+  const fine = await check('--set', 'io.out.url=new/folder/out');
+  expect(fine).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok lines/) });
+  expect(await readdir(cwd)).toEqual(['file', 'in.ndjson']);
+});
+
 // ── what is there, and what is not ─────────────────────────────────────────────────────────────────────────────────
 
 test('the file of a source that is not there is SOURCE_MISSING', async () => {
@@ -215,6 +277,21 @@ test('the file of a source that is not there is SOURCE_MISSING', async () => {
     error: { code: 'SOURCE_MISSING', place: { at: expect.stringContaining('not-there.ndjson') } },
   });
   expect(told.error.todo).toContain('working directory');
+});
+
+test('a file that is not the one its checkpoint was made of is CHECKPOINT_UNUSABLE', async () => {
+  const cwd = await tempFolder('bad');
+  const args = [fixture('lines.ts'), '--set', 'sources.lines.checkpoint=true', '--data', 'data'];
+  await writeFile(join(cwd, 'in.ndjson'), '{"n":1}\n{"n":2}\n');
+  expect((await ran(args.slice(0, 3), cwd)).summary).toMatchObject({ messages: 2 });
+  expect((await ran(args.slice(0, 3), cwd)).summary).toMatchObject({ messages: 0 });
+  await writeFile(join(cwd, 'in.ndjson'), '{"n":7}\n{"n":8}\n{"n":9}\n');
+  const told = await refused(args, { cwd });
+  expect(told).toMatchObject({ code: 78, error: { code: 'CHECKPOINT_UNUSABLE', place: { at: './in.ndjson' } } });
+  expect(told.error.message).toContain('data/checkpoints/lines.json');
+  expect(told.error.todo).toContain('delete the checkpoint file');
+  await rm(join(cwd, 'data/checkpoints/lines.json'));
+  expect((await ran(args.slice(0, 3), cwd)).summary).toMatchObject({ messages: 3 });
 });
 
 test('a port in use is PORT_IN_USE', async () => {
@@ -248,9 +325,11 @@ test('a full output is OUTPUT_FULL in the log; the run goes on when there is roo
   const records = Array.from({ length: 40 }, (_, n) => ({ n, text: 'x'.repeat(500) }));
   await writeFile(join(cwd, 'in.ndjson'), records.map(record => `${JSON.stringify(record)}\n`).join(''));
   const running = keymill(['start', fixture('lines.ts'), '--once', '--json', '--data', 'data'], { cwd });
-  await running.says('OUTPUT_FULL');
+  await running.says('BREAKER_OPEN');
   await rm(join(disk, 'ballast'));
+  const began = performance.now();
   const ended = await running.ended;
+  expect(performance.now() - began).toBeLessThan(20_000); // the breaker is probed every second, not every minute
   expect(ended.code, ended.stderr).toBe(0);
   expect(jsonOf(ended)).toMatchObject({ ok: true, settled: { done: 40, dead: 0 } });
   const copied = (await readFile(join(disk, 'copied.ndjson'), 'utf8')).trimEnd().split('\n');

@@ -31,6 +31,10 @@ async function survived(rounds: number): Promise<Answer> {
   expect(verdict).toMatchObject({ lost: [], disordered: [], altered: [] });
   expect(verdict.repeats).toBeLessThanOrEqual(summary.restarts * WINDOW);
   expect(verdict.lines).toBe(messages + verdict.repeats);
+  for (const { handled } of Object.values(summary.perActor)) {
+    expect(handled).toBeGreaterThanOrEqual(messages);
+    expect(handled).toBeLessThanOrEqual(messages + summary.repeats);
+  }
   console.log(
     `${summary.restarts} kills in ${summary.seconds} s, ${verdict.repeats} repeats among ${verdict.lines} lines`,
   );

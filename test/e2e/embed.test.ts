@@ -58,6 +58,32 @@ test('ask carries all that can be carried, there and back', async () => {
   }
 });
 
+test('what arrives otherwise than it was sent is what the docs say', async () => {
+  const { runtime } = await started(board);
+  class Money {
+    readonly cents = 5;
+    toString(): string {
+      return '0.05';
+    }
+  }
+  class Told {
+    toJSON(): string {
+      return 'as JSON';
+    }
+  }
+  const sent = [-0, [-0], { zero: -0 }, new Money(), new Told(), JSON.parse('{"__proto__":1}')];
+  expect(await runtime.ask('echo', { value: sent })).toStrictEqual([
+    0,
+    [0],
+    { zero: 0 },
+    { cents: 5 },
+    'as JSON',
+    { __proto_: 1 },
+  ]);
+  const [pattern, error] = (await runtime.ask('echo', { value: [/a+/gi, new TypeError('bad')] })) as [RegExp, Error];
+  expect([String(pattern), error.name, error.message]).toEqual(['/a+/gi', 'TypeError', 'bad']);
+});
+
 test('what is told is a copy: the caller may change its object at once', async () => {
   const { runtime } = await started(board);
   const value = { n: 1 };
@@ -206,8 +232,7 @@ test('dead letters are listed, shown, dropped, and replayed under a new id', asy
   expect(await runtime.deadLetters.list({ actor: 'list' })).toEqual([]);
 
   await runtime.deadLetters.drop(letters[1]!.id);
-  expect(await runtime.deadLetters.replay(id)).toEqual(letters[0]);
-  await expect.poll(() => runtime.deadLetters.list()).toHaveLength(3);
+  expect((await errorFrom(runtime.deadLetters.replay(id))).code).toBe('ASK_REJECTED');
   const after = await runtime.deadLetters.list();
   expect(after.map(letter => letter.error.message)).toEqual([
     'no use at all (3)',
@@ -217,6 +242,30 @@ test('dead letters are listed, shown, dropped, and replayed under a new id', asy
   expect(after[2]!.id).not.toBe(id);
   expect((await errorFrom(runtime.deadLetters.show(id))).code).toBe('DEAD_LETTER_UNKNOWN');
   expect((await errorFrom(runtime.deadLetters.drop('nonsense'))).code).toBe('DEAD_LETTER_UNKNOWN');
+});
+
+test('a dead letter is struck out when what was told of it has settled, not before', async () => {
+  const folder = await tempFolder();
+  const first = await started(board, { folder });
+  const { deadLetters } = first.runtime;
+  await errorFrom(first.runtime.tell('fails', { key: 'k', how: 'while-broken' }, { until: 'settled' }));
+  const [letter] = await deadLetters.list();
+  const key = first.runtime.key('fails', 'k');
+  await key.pause();
+  const replayed = errorFrom(deadLetters.replay(letter!.id));
+  const twice = errorFrom(deadLetters.replay(letter!.id));
+  await expect.poll(() => key.inspect()).toMatchObject({ depth: 1, head: expect.stringMatching(/^replay\//) });
+  expect(await deadLetters.list()).toEqual([letter]);
+  // What was not settled at the end is in the letter still, and not spooled beside it.
+  expect(await first.runtime.stop({ graceMs: 50 })).toMatchObject({ ok: false, spooled: 0, lost: 0 });
+  expect([(await replayed).code, (await twice).code]).toEqual(['RUNTIME_STOPPED', 'RUNTIME_STOPPED']);
+
+  process.env['KEYMILL_TEST_MENDED'] = 'yes';
+  onTestFinished(() => void delete process.env['KEYMILL_TEST_MENDED']);
+  const { runtime } = await started(board, { folder });
+  expect(await runtime.deadLetters.replay(letter!.id)).toEqual(letter);
+  expect(await runtime.deadLetters.list()).toEqual([]);
+  expect((await runtime.summary()).settled).toEqual({ done: 1, dead: 0, dropped: 0 });
 });
 
 test('dead letters outlive the process and come back at the next start', async () => {
@@ -241,6 +290,23 @@ test('health says what is going on, over the API and over HTTP, and metrics are 
   expect(await (await fetch(`${runtime.url}/metrics`)).text()).toMatch(/^# HELP /m);
   await runtime.stop();
   expect((await runtime.health()).status).toBe('not ready');
+});
+
+test('health shows the keys with the deepest mailboxes', async () => {
+  const { runtime } = await started(board);
+  const keys = ['cool', 'warm', 'hot'].map(key => runtime.key('list', key));
+  await Promise.all(keys.map(key => key.pause()));
+  for (const [n, key] of ['cool', 'warm', 'warm', 'hot', 'hot', 'hot'].entries())
+    await runtime.tell('list', { key, n });
+  await expect
+    .poll(async () => (await runtime.health()).hotKeys)
+    .toMatchObject([
+      { actor: 'list', key: 'hot', depth: 3, failures: 0 },
+      { actor: 'list', key: 'warm', depth: 2 },
+      { actor: 'list', key: 'cool', depth: 1 },
+    ]);
+  await Promise.all(keys.map(key => key.resume()));
+  await expect.poll(async () => (await runtime.health()).hotKeys).toEqual([]);
 });
 
 test('a timer rings for its key, in turn with its messages', async () => {
@@ -308,6 +374,59 @@ test('an ask that is open at stop is answered first, or told that the runtime st
   expect(await answered).toBe(1);
   expect((await never).code).toBe('RUNTIME_STOPPED');
   expect(report).toMatchObject({ ok: false, error: { code: 'DRAIN_ABANDONED' } });
+});
+
+test('settled() without sources waits for what was told and asked, also for what waits for room', async () => {
+  const { runtime } = await started(board, { set: { 'window.messages': 8 } });
+  await runtime.settled(); // nothing is open
+  const key = runtime.key('tight', 'a');
+  await key.pause();
+  const told = Array.from({ length: 12 }, (_, n) => runtime.tell('tight', { key: 'a', n }));
+  await told[0];
+  let done = false;
+  const settled = runtime.settled().then(() => {
+    done = true;
+  });
+  expect(await runtime.ask('echo', { value: 1 })).toBe(1);
+  expect(done).toBe(false);
+  await key.resume();
+  await Promise.all(told);
+  await settled;
+  expect((await runtime.summary()).settled).toEqual({ done: 12, dead: 0, dropped: 0 });
+  await runtime.settled();
+});
+
+test('settled() of sources waits for tells that are open, too', async () => {
+  const { runtime } = await started(fed);
+  const key = runtime.key('left', 'host');
+  await key.pause();
+  await runtime.tell('left', { by: 'host', n: 1 });
+  let done = false;
+  const settled = runtime.settled().then(() => {
+    done = true;
+  });
+  // All of the sources: 54 done and one dead.
+  await expect.poll(async () => (await runtime.summary()).settled).toMatchObject({ done: 54, dead: 1 });
+  expect(done).toBe(false);
+  await key.resume();
+  await settled;
+  expect((await runtime.summary()).settled).toMatchObject({ done: 55, dead: 1 });
+});
+
+test('settled() resolves at a clean stop, and rejects as one that abandons something does', async () => {
+  const clean = await started(board);
+  await clean.runtime.tell('list', { key: 'a', n: 1 });
+  const [, report] = await Promise.all([clean.runtime.settled(), clean.runtime.stop()]);
+  expect(report.ok).toBe(true);
+  await clean.runtime.settled();
+
+  const { runtime } = await started(board);
+  await runtime.key('list', 'a').pause();
+  await runtime.tell('list', { key: 'a', n: 1 });
+  const settled = errorFrom(runtime.settled());
+  const { error } = await runtime.stop({ graceMs: 20 });
+  expect(await settled).toBe(error);
+  expect(await errorFrom(runtime.settled())).toBe(error);
 });
 
 test("sources of the user's own: an iterable, a poll function, one that feeds two actors; settled() at their end", async () => {

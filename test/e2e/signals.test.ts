@@ -135,3 +135,55 @@ test('tells that a drain abandons are spooled, and handled by the next start, in
   }
   expect(existsSync(join(folder, 'data/spool.ndjson'))).toBe(false);
 });
+
+test('start --once without sources ends at once, or when the tells of the spool have settled', async () => {
+  const folder = await tempFolder('signals');
+  const once = (env = {}) =>
+    keymill(['start', fixture('sink-told.ts'), '--once', '--json', '--data', 'data'], { cwd: folder, env }).ended;
+  const idle = await once();
+  expect(idle.code, idle.stderr).toBe(0);
+  expect(jsonOf(idle)).toMatchObject({ ok: true, messages: 0 });
+
+  const told = script(fixture('tell-and-stop.ts'), ['30', '100'], { cwd: folder });
+  expect(jsonOf<object>(await told.ended)).toMatchObject({ ok: false, spooled: 30 });
+  const ended = await once({ KEYMILL_TEST_SINK: 'up' });
+  expect(ended.code, ended.stderr).toBe(0);
+  expect(jsonOf(ended)).toMatchObject({ ok: true, messages: 30, settled: { done: 30, dead: 0, dropped: 0 } });
+  expect((await taken(folder)).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 30 }, (_, n) => n));
+});
+
+test('the spool stays until its tells have settled: a process that is killed before loses none', async () => {
+  const folder = await tempFolder('signals');
+  const spool = join(folder, 'data/spool.ndjson');
+  const args = ['start', fixture('sink-told.ts'), '--once', '--json', '--data', 'data'];
+  const told = script(fixture('tell-and-stop.ts'), ['40', '100'], { cwd: folder });
+  expect(jsonOf<object>(await told.ended)).toMatchObject({ spooled: 40 });
+  const spooled = await readFile(spool, 'utf8');
+  for (let round = 0; round < 3; round++) {
+    const running = keymill(args, { cwd: folder, env: { KEYMILL_LOG_LEVEL: 'info' } });
+    await running.says('telling again what the last run had spooled');
+    running.kill('SIGKILL');
+    await running.ended;
+    expect(await readFile(spool, 'utf8')).toBe(spooled);
+  }
+  const ended = await keymill(args, { cwd: folder, env: { KEYMILL_TEST_SINK: 'up' } }).ended;
+  expect(jsonOf(ended), ended.stderr).toMatchObject({ ok: true, messages: 40, settled: { done: 40 } });
+  expect(existsSync(spool)).toBe(false);
+});
+
+test('a drain keeps in the spool what is left of it, before what it abandons itself', async () => {
+  const folder = await tempFolder('signals');
+  const run = (count: number, env = {}) =>
+    script(fixture('tell-and-stop.ts'), [String(count), '100'], { cwd: folder, env }).ended;
+  const numbers = async () =>
+    (await readFile(join(folder, 'data/spool.ndjson'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line).key);
+  await run(5);
+  const second = await run(3);
+  expect(jsonOf<object>(second), second.stderr).toMatchObject({ ok: false, spooled: 8, lost: 0 });
+  const all = await numbers();
+  expect(all.slice(0, 5).sort()).toEqual([0, 1, 2, 3, 4]);
+  expect(all.slice(5).sort()).toEqual([0, 1, 2]);
+});

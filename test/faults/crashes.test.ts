@@ -27,6 +27,12 @@ async function survives(kind: Kind, more: Partial<KeyedParams> = {}): Promise<vo
   expect(verdict.faults).toEqual([]);
   expect(othersMeanwhile).toBeGreaterThan(0);
   expect(summary).toMatchObject({ ok: true, restarts: 1, settled: { dead: 0, dropped: 0, done: summary.messages } });
+  // The dead host's part is in the sums: each message once, and again as often as the ledger saw it at most.
+  for (const name of more.second ? ['first', 'second'] : ['first']) {
+    const { handled } = summary.perActor[name]!;
+    expect(handled).toBeGreaterThanOrEqual(summary.messages);
+    expect(handled).toBeLessThanOrEqual(summary.messages + verdict.repeats);
+  }
   expect(summary.longestRecoveryMs).toBeLessThan(5000);
   expect(await run.stop()).toMatchObject({ ok: true, unsettled: 0, lost: 0 });
 }

@@ -1,5 +1,6 @@
 /** kill -9 of the whole process, with a checkpoint (faults 4 and 7 of the matrix). */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type KeyedParams, messageAt } from './fixtures/keyed.ts';
@@ -94,11 +95,55 @@ it('refuses a checkpoint for what cannot be read again', async () => {
     code: 'CONFIG_INVALID',
     message: expect.stringContaining('sources.numbers.checkpoint'),
   });
-  const run = await Run.start({ keys: 1, perKey: 1, file: '-' }, { set });
+  await expect(Run.start({ keys: 1, perKey: 1, file: '-' }, { set })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('sources.numbers.checkpoint'),
+  });
+  // That a path is a pipe is known only when it is looked at.
+  const dir = tempDir();
+  const pipe = join(dir, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const run = await Run.start({ dir, keys: 1, perKey: 1, file: pipe }, { set });
   await expect(run.runtime.settled()).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
     message: expect.stringContaining('sources.numbers.checkpoint'),
   });
+});
+
+it('reads on in a file that has grown, and nothing of it twice', async () => {
+  const params = written(4, 500);
+  const first = await Run.start(params, { set });
+  await first.runtime.settled();
+  expect(await first.stop()).toMatchObject({ ok: true });
+  const more = Array.from({ length: 400 }, (_, i) => `${JSON.stringify(messageAt(2000 + i, 4))}\n`);
+  appendFileSync(params.file!, more.join(''));
+  const next = await Run.start({ ...params, perKey: 600 }, { set });
+  await next.runtime.settled();
+  expect(await next.stop()).toMatchObject({ ok: true });
+  expect(next.runtime.finalSummary).toMatchObject({ messages: 400 });
+  expect(next.judge(0).faults).toEqual([]);
+  expect(checkpoint(params.dir)).toBe(2400);
+});
+
+it('does not read on in another file: refused with its code, and read from its start without the checkpoint', async () => {
+  const params = written(4, 500);
+  const first = await Run.start(params, { set });
+  await first.runtime.settled();
+  await first.stop();
+  const { file } = written(3, 500);
+  copyFileSync(file!, params.file!);
+  const refused = await Run.start(params, { set });
+  await expect(refused.runtime.settled()).rejects.toMatchObject({
+    code: 'SOURCE_FAILED',
+    cause: { code: 'CHECKPOINT_UNUSABLE', place: { at: params.file } },
+  });
+  expect(await refused.stop()).toMatchObject({ ok: false });
+  expect(checkpoint(params.dir)).toBe(2000);
+  rmSync(join(params.dir, 'data', 'checkpoints', 'numbers.json'));
+  const again = await Run.start(params, { set });
+  await again.runtime.settled();
+  expect(await again.stop()).toMatchObject({ ok: true });
+  expect(again.runtime.finalSummary).toMatchObject({ messages: 1500 });
 });
 
 it('refuses a checkpoint file that is none, and says which', async () => {
@@ -106,7 +151,7 @@ it('refuses a checkpoint file that is none, and says which', async () => {
   mkdirSync(join(params.dir, 'data', 'checkpoints'), { recursive: true });
   writeFileSync(join(params.dir, 'data', 'checkpoints', 'numbers.json'), '{"low":');
   await expect(Run.start(params, { set })).rejects.toMatchObject({
-    code: 'CONFIG_INVALID',
+    code: 'CHECKPOINT_UNUSABLE',
     message: expect.stringContaining('numbers.json'),
   });
 });

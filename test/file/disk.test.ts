@@ -1,9 +1,10 @@
 /** File systems that are full or read-only, for real: small ones are mounted, which only root may. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, type TestContext, test } from 'vitest';
+import { file } from '../../actors/file/index.ts';
 import { append, DONE, errorOf, opened, tempFolder, thrownBy, write } from './support.ts';
 
 /** Mounts a tmpfs on a folder of its own for this test, or skips the test and says why. */
@@ -45,6 +46,34 @@ test('on a full disk nothing half-written stays, and the same asks succeed once 
   expect(lines.map(line => JSON.parse(line))).toEqual([record(1, 10_000), record(2, 15_000), 'y'.repeat(15_000)]);
 });
 
+test('a probe says when there is room for what failed, and leaves nothing', async context => {
+  const folder = await mounted(context, 'size=64k');
+  const { ask, resource } = await opened({ url: folder });
+  await resource.probe!(); // nothing has failed
+  await writeFile(join(folder, 'ballast'), Buffer.alloc(40_000));
+  const large = append('a.ndjson', record(1, 30_000));
+  expect(errorOf((await ask(large))[0]).code).toBe('OUTPUT_FULL');
+  for (let round = 0; round < 3; round++)
+    expect(await thrownBy(() => resource.probe!())).toMatchObject({ code: 'OUTPUT_FULL', class: 'transient' });
+  // There is room, but not enough for that write.
+  expect(await ask(append('b.ndjson', 1))).toEqual([DONE]);
+  expect(await thrownBy(() => resource.probe!())).toMatchObject({ code: 'OUTPUT_FULL' });
+  await unlink(join(folder, 'ballast'));
+  await resource.probe!();
+  expect((await readdir(folder)).sort()).toEqual(['a.ndjson', 'b.ndjson']);
+  expect(await ask(large)).toEqual([DONE]);
+});
+
+test('a probe says when a file system can be written again', async context => {
+  const folder = await mounted(context, 'size=64k,ro');
+  const { ask, resource } = await opened({ url: folder });
+  expect(errorOf((await ask(append('a.ndjson', 1)))[0]).code).toBe('OUTPUT_UNWRITABLE');
+  expect(await thrownBy(() => resource.probe!())).toMatchObject({ code: 'OUTPUT_UNWRITABLE', class: 'transient' });
+  execFileSync('mount', ['-o', 'remount,rw', folder]);
+  await resource.probe!();
+  expect(await readdir(folder)).toEqual([]);
+});
+
 test('a torn end that finds no room aside stays where it is', async context => {
   const folder = await mounted(context, 'size=64k');
   const torn = `1\n${'x'.repeat(40_000)}`;
@@ -66,8 +95,13 @@ test('a read-only file system is OUTPUT_UNWRITABLE and may heal', async context 
 
 test('an output on a read-only file system is refused at opening', async context => {
   const folder = await mounted(context, 'size=64k,ro');
-  for (const url of [folder, join(folder, 'a.ndjson'), join(folder, 'new/folder')])
+  for (const url of [folder, join(folder, 'a.ndjson'), join(folder, 'new/folder')]) {
     expect(await thrownBy(() => opened({ url }, { reads: false }))).toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+    const spec = file({ url });
+    expect(await thrownBy(() => spec.rehearse!(spec.options, null, 'out'))).toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+    });
+  }
 });
 
 test('a device that is full is OUTPUT_FULL and cannot be cut back', async context => {

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PositionWindow } from '../../runtime/host/position-window.ts';
+import { DEAD, DONE, DROPPED, type Outcome } from '../../runtime/lanes/port.ts';
 
 interface Given {
   position: number;
@@ -28,6 +29,7 @@ describe('a window of positions', () => {
       fc.property(fc.nat({ max: 1000 }), fc.array(step, { maxLength: 200, size: 'max' }), (from, steps) => {
         const window = new PositionWindow(from);
         const model: Given[] = [];
+        const outcomes = new Map<number, Outcome>();
         let next = from;
         let now = 0;
         for (const one of steps) {
@@ -43,7 +45,9 @@ describe('a window of positions', () => {
             const position = from + (one.settle % (next - from + 3));
             const given = model.find(each => each.position === position);
             const isLast = given !== undefined && given.left > 0 && --given.left === 0;
-            expect(window.settle(position)).toBe(isLast);
+            const outcome = (one.settle % 3) as Outcome;
+            if (given && (isLast || given.left > 0) && outcome !== DONE) outcomes.set(position, outcome);
+            expect(window.settle(position, outcome)).toBe(isLast ? (outcomes.get(position) ?? DONE) : null);
           }
           const open = model.filter(each => each.left > 0);
           expect(window.unsettled).toBe(open.length);
@@ -51,6 +55,12 @@ describe('a window of positions', () => {
           expect(window.low).toBe(open[0]?.position ?? next);
           expect(window.next).toBe(next);
           expect(window.oldestGivenAt).toBe(open[0]?.at);
+          const passed = model.filter(each => each.position < window.low);
+          expect(window.below).toEqual(
+            [DONE, DEAD, DROPPED].map(
+              outcome => passed.filter(each => (outcomes.get(each.position) ?? DONE) === outcome).length,
+            ),
+          );
           expect(window.span).toBe(open.length === 0 ? 0 : model.length - model.indexOf(open[0]!));
         }
       }),
@@ -61,19 +71,20 @@ describe('a window of positions', () => {
   it('keeps its sums over many thousands, settled in any order', () => {
     const window = new PositionWindow(0);
     for (let i = 0; i < 20_000; i++) window.give(i, i, 1);
-    for (let i = 0; i < 20_000; i += 2) window.settle(i);
+    for (let i = 0; i < 20_000; i += 2) window.settle(i, DONE);
     expect([window.low, window.unsettled, window.span]).toEqual([1, 10_000, 19_999]);
     for (let i = 1; i < 20_000; i += 2) {
-      expect(window.settle(i)).toBe(true);
+      expect(window.settle(i, DROPPED)).toBe(DROPPED);
       expect(window.low).toBe(i + 1 === 20_000 ? 20_000 : i + 2);
     }
     expect(window.span).toBe(0);
+    expect(window.below).toEqual([10_000, 0, 10_000]);
   });
 
   it('takes bytes for what is unsettled only: a late figure must not stay in the sum', () => {
     const window = new PositionWindow(5);
     window.give(5, 0, 1);
-    window.settle(5);
+    window.settle(5, DONE);
     window.addBytes(5, 100);
     window.addBytes(99, 100);
     expect(window.bytes).toBe(0);
@@ -84,9 +95,9 @@ describe('a window of positions', () => {
     window.give(0, 0, 2);
     window.addBytes(0, 10);
     window.addBytes(0, 20);
-    window.settle(0);
+    window.settle(0, DONE);
     expect(window.bytes).toBe(30);
-    window.settle(0);
+    window.settle(0, DONE);
     expect(window.bytes).toBe(0);
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { KeymillError } from '../../runtime/errors.ts';
 import { SourceRunner } from '../../runtime/host/source-runner.ts';
 import { userSource } from '../../runtime/host/user-source.ts';
+import { SOURCE_WORDS } from '../../runtime/observe/counts.ts';
 import type {
   Context,
   Log,
@@ -36,6 +37,8 @@ interface RunOptions {
   options?: SourceOptionsInput;
   map?: RecordMap;
   from?: number;
+  mark?: { of: unknown; path: string } | null;
+  counts?: Float64Array;
   targets?: string[];
   host?: Partial<OneHostOptions>;
   definition?: SourceDefinition<unknown>;
@@ -50,6 +53,8 @@ async function run({
   options,
   map,
   from = 0,
+  mark = null,
+  counts = new Float64Array(SOURCE_WORDS),
   targets = ['one'],
   host,
   definition,
@@ -84,6 +89,7 @@ async function run({
       map: map ?? null,
       options: its,
       from,
+      mark,
       targets: targets.map(name => {
         const index = on.host.directory.indexOf(name);
         return { index, name, definition: on.host.plan.actors[index]!.definition };
@@ -93,7 +99,8 @@ async function run({
       environment: on.environment,
       sender: on.host.sender,
       log: SILENT,
-      bury: (letter, written) => on.host.bury(letter, written),
+      counts,
+      bury: (letter, written) => on.host.troubles.bury(letter, written),
       settledBelow: low => seen.lows.push(low),
       ended: given => seen.ended.push(given),
       finished: () => seen.finished++,
@@ -129,6 +136,68 @@ describe('a source', () => {
   it('goes on where an earlier life of it left off', async () => {
     const { handled } = await run({ records: numbered(0, 1, 2, 3), from: 2 });
     expect(handled).toEqual([2, 3]);
+  });
+
+  it('goes on only when it knows its input again by the mark of the checkpoint', async () => {
+    const seen: unknown[] = [];
+    const recognise = (mark: unknown) => void seen.push(mark) as undefined;
+    const known = await run({
+      records: numbered(0, 1, 2),
+      from: 2,
+      mark: { of: 'm', path: 'cp.json' },
+      half: { recognise },
+    });
+    expect([seen, known.handled]).toEqual([['m'], [2]]);
+    const error = new KeymillError('CHECKPOINT_UNUSABLE', 'another file');
+    const other = await run({
+      records: numbered(0, 1, 2),
+      from: 2,
+      mark: { of: 'm', path: 'cp.json' },
+      half: { recognise: () => Promise.reject(error) },
+    });
+    expect(other.handled).toEqual([]);
+    expect(other.failures).toMatchObject([
+      {
+        code: 'SOURCE_FAILED',
+        cause: { code: 'CHECKPOINT_UNUSABLE', message: 'CHECKPOINT_UNUSABLE: another file (cp.json)' },
+      },
+    ]);
+  });
+
+  it('looks at its input again where that could not be read at first', async () => {
+    let calls = 0;
+    const recognise = () => {
+      if (++calls === 1) throw new KeymillError('IO_FAILED', 'not now');
+      return undefined;
+    };
+    const of = await run({
+      records: numbered(0, 1, 2),
+      from: 2,
+      mark: { of: 'm', path: 'cp.json' },
+      options: { errorPauseMs: 100 },
+      half: { recognise },
+    });
+    expect(of.handled).toEqual([]);
+    await of.on.advance(100);
+    expect([of.handled, calls]).toEqual([[2], 2]);
+  });
+
+  it('gives a record again that has changed since, and notes that it settled', async () => {
+    const { handled, lows, runner } = await run({
+      records: numbered(0, 1, 2),
+      from: 3,
+      mark: { of: 'm', path: 'cp.json' },
+      half: { recognise: () => 2 },
+    });
+    expect([handled, lows, runner.snapshot().position]).toEqual([[2], [3], 3]);
+    const twice = await run({
+      records: numbered(0, 1, 2),
+      from: 3,
+      mark: { of: 'm', path: 'cp.json' },
+      options: { repeat: 2 },
+      half: { recognise: () => 2 },
+    });
+    expect(twice.handled).toEqual([0, 1, 2]);
   });
 
   it('has ended but is not finished while anything is unsettled', async () => {

@@ -5,7 +5,8 @@
 import type { DeadLetter } from '../../runtime/delivery/dead-letter.ts';
 import type { Transition } from '../../runtime/environment.ts';
 import type { Command, Quarantined, Report, Suspect } from '../../runtime/host/control.ts';
-import { type ActorPlan, Host } from '../../runtime/host/host.ts';
+import { Host } from '../../runtime/host/host.ts';
+import type { ActorPlan } from '../../runtime/host/host-plan.ts';
 import type { KeyReport } from '../../runtime/host/inspect.ts';
 import { IoActor } from '../../runtime/host/io-actor.ts';
 import { Ledger } from '../../runtime/host/ledger.ts';

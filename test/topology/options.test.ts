@@ -166,6 +166,11 @@ describe('what is wrong is told with path, expectation and finding', () => {
     ['a nested option', { heap: { pauseAt: 2 } }, 'heap.pauseAt: Too big: expected number to be <=0.99, found 2'],
     ['an unknown name', { gracems: 1 }, 'Unrecognized key: "gracems"'],
     [
+      'another store of dead letters, of which there is none yet',
+      { deadLetters: { url: 'redis://x' } },
+      'deadLetters: Unrecognized key: "url"',
+    ],
+    [
       'the name',
       { name: 'no spaces please' },
       'name: expected 1 to 64 letters, digits, ".", "_" or "-", found "no spaces please"',

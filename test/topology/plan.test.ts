@@ -2,9 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { KeymillError } from '../../runtime/errors.ts';
 import type { IoSpec } from '../../runtime/io/contract.ts';
+import { waitingCycle } from '../../runtime/topology/cycles.ts';
 import { type Actor, defineActor, defineSource, defineTopology } from '../../runtime/topology/define.ts';
 import type { ActorOptionsInput } from '../../runtime/topology/options.ts';
-import { loadTopology, makePlan, refuseWaitingCycles } from '../../runtime/topology/plan.ts';
+import { loadTopology, makePlan } from '../../runtime/topology/plan.ts';
 import { errorOf, faultsOf, planOf } from './support.ts';
 
 const ACTOR = defineActor({ key: () => 1, handle() {} });
@@ -168,6 +169,19 @@ describe('a source of a topology', () => {
     ],
   ])('is refused %s', async (_what, source, text) => {
     expect(await faultsOf({ actors: { a: ACTOR }, io: { inbox: io('file') }, sources: { s: source } })).toEqual([text]);
+  });
+
+  it('is refused with a checkpoint where its I/O actor says by its options that it cannot be read again', async () => {
+    const topology = (url: string, checkpoint: boolean) => ({
+      actors: { a: ACTOR },
+      io: { inbox: { ...io('file', { url }), traits: (said: { url: string }) => ({ replayable: said.url !== '-' }) } },
+      sources: { s: { from: 'inbox', to: 'a', checkpoint } },
+    });
+    await planOf(topology('x', true));
+    await planOf(topology('-', false));
+    expect(await faultsOf(topology('-', true))).toEqual([
+      'sources.s.checkpoint: only a source that is replayable and ordered can go on from a position',
+    ]);
   });
 
   it('is refused with a map that is none', async () => {
@@ -335,14 +349,78 @@ describe('a cycle of actors', () => {
     await planOf({ actors: actors(edges, { d: { onKeyFull: 'dead' } }) });
   });
 
-  it('is found in what was learned at work, too', async () => {
-    const { actors: planned } = await planOf({ actors: { a: ACTOR, b: ACTOR } });
-    refuseWaitingCycles(planned);
-    const learned = new Map([
-      ['a', new Set(['b'])],
-      ['b', new Set(['a'])],
+  it('is found in what was learned at work, too, by the edge that closes it', async () => {
+    const names = ['a', 'b', 'c', 'd'];
+    const { actors: planned } = await planOf({
+      actors: {
+        ...Object.fromEntries(names.map(name => [name, ACTOR])),
+        declares: { use: ACTOR, sends: ['a'] },
+        parks: { use: ACTOR, onKeyFull: 'park' },
+      },
+    });
+    const learned = (edges: string) =>
+      Map.groupBy(
+        edges.split(' ').map(edge => edge.split('>') as [string, string]),
+        ([from]) => from,
+      );
+    const found = (edges: string, from: string, to: string) =>
+      waitingCycle(
+        planned,
+        new Map([...learned(edges)].map(([name, all]) => [name, new Set(all.map(([, target]) => target))])),
+        from,
+        to,
+      )?.join(' ');
+    expect(found('a>b', 'a', 'b')).toBeUndefined();
+    expect(found('a>b b>a', 'b', 'a')).toBe('b a b');
+    expect(found('a>a', 'a', 'a')).toBe('a a');
+    expect(found('a>b b>c c>a b>d d>a', 'c', 'a')).toBe('c a b c');
+    expect(found('a>declares', 'a', 'declares')).toBe('a declares a');
+    expect(found('a>parks parks>a', 'parks', 'a')).toBeUndefined();
+    expect(found('a>b b>c c>b d>a', 'd', 'a')).toBeUndefined(); // a cycle, but not one of this edge
+    expect(found('a>io:out', 'a', 'io:out')).toBeUndefined();
+  });
+});
+
+describe('a plan warns', () => {
+  const INBOX = { inbox: io('file') };
+  const pipe = { inbox: { ...io('file'), traits: () => ({ replayable: false }) } };
+  const sends = (...names: string[]) => ({ use: ACTOR, sends: names });
+  const warnings = async (topology: object) => (await planOf({ io: INBOX, ...topology })).warnings;
+  const fed = { s: { from: 'inbox', to: 'a' } };
+
+  it('of an actor that nothing feeds, where all say whom they send to', async () => {
+    const actors = { a: sends('b'), b: sends(), c: sends('d'), d: sends() };
+    const text = 'no source and no actor that they feed sends to it; only tells reach it';
+    expect(await warnings({ actors, sources: fed })).toEqual([`actors.c: ${text}`, `actors.d: ${text}`]);
+    expect(await warnings({ actors })).toEqual([]);
+    expect(await warnings({ actors: { ...actors, b: ACTOR }, sources: fed })).toEqual([]);
+  });
+
+  it('of an I/O actor that nobody uses, where all say what they use', async () => {
+    const actors = { a: { use: ACTOR, uses: ['out'] } };
+    const ios = { ...INBOX, out: io('file'), other: io('file') };
+    expect(await warnings({ actors, io: ios, sources: fed })).toEqual([
+      'io.other: no source reads from it, and no actor lists it in `uses`',
     ]);
-    expect(() => refuseWaitingCycles(planned, learned)).toThrow('CYCLE_WAITS');
+    expect(await warnings({ actors: { ...actors, b: ACTOR }, io: ios, sources: fed })).toEqual([]);
+  });
+
+  it('of a drop mode that drops nothing but tells, though others send', async () => {
+    const dropping = { use: ACTOR, preset: 'iot' };
+    expect(await warnings({ actors: { a: dropping, b: sends('a') }, sources: fed })).toEqual([
+      'actors.a.mailbox.full: DropOldest drops tells only, and what s, b sends waits; set mailbox.allowLoss to drop that too, or Wait',
+    ]);
+    expect(await warnings({ actors: { a: dropping, b: ACTOR } })).toEqual([]);
+  });
+
+  it('of a drop mode that loses what cannot be read again', async () => {
+    const actors = { a: { use: ACTOR, mailbox: { full: 'DropNewest', allowLoss: true } } };
+    expect(await warnings({ actors, sources: fed })).toEqual([]);
+    expect(await warnings({ actors, sources: fed, io: pipe })).toEqual([
+      'actors.a.mailbox.full: DropNewest drops messages of s, which cannot be read again, and that is only seen in keymill_dropped_total; set Wait to keep them',
+    ]);
+    const own = { s: { use: defineSource({ poll: () => [] }), to: 'a' } };
+    expect(await warnings({ actors, sources: own })).toHaveLength(1);
   });
 });
 

@@ -1,0 +1,31 @@
+/** What a host is told when it starts. */
+import type { IoSpec } from '../io/contract.ts';
+import type { AnyDefinition } from '../topology/define.ts';
+import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
+import type { Quarantined, Suspect } from './control.ts';
+
+/** An actor as every thread knows it; `io` for I/O actors, which live on one thread. */
+export interface ActorPlan {
+  readonly name: string;
+  readonly definition: AnyDefinition;
+  readonly options: ActorOptions;
+  /** The thread of an I/O actor; null for actors on the hosts. */
+  readonly slot: number | null;
+  readonly io: IoSpec | null;
+}
+
+export interface HostPlan {
+  readonly slot: number;
+  readonly incarnation: number;
+  readonly kind: 'main' | 'host' | 'io';
+  readonly actors: readonly ActorPlan[];
+  readonly options: RuntimeOptions;
+  readonly homes: Int32Array;
+  readonly ledger: Int32Array;
+  /** Shared words the supervisor watches, see supervisor/threads.ts. */
+  readonly gauges: Int32Array;
+  readonly suspects: readonly Suspect[];
+  readonly quarantined: readonly Quarantined[];
+  /** Index of the actor that stores dead letters. */
+  readonly deadLetters: number;
+}
