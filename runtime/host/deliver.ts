@@ -5,21 +5,20 @@
  */
 
 import type { DeadLetter } from '../delivery/dead-letter.ts';
-import { retryDelay } from '../delivery/retry.ts';
 import type { Environment } from '../environment.ts';
-import { asError, classOf, type ErrorClass, KeymillError, toWire } from '../errors.ts';
+import { KeymillError } from '../errors.ts';
 import { TIMER } from '../lanes/envelope.ts';
-import { DEAD } from '../lanes/port.ts';
 import type { Sender } from '../lanes/sender.ts';
+import { ArrayPool } from '../mailbox/arrays.ts';
 import type { Item } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { BatchTrigger, Key } from '../topology/define.ts';
-import { Batch, settleAs, settlePart } from './batch.ts';
+import { Batch, settlePart } from './batch.ts';
 import type { Cell } from './cell.ts';
 import { type ContextHost, HandlerContext } from './context.ts';
 import { type Failed, isThenable, Unattributed } from './failed.ts';
-import type { Ledger } from './ledger.ts';
-import { markOf } from './ledger.ts';
+import { Failures } from './failures.ts';
+import { type Ledger, markOf } from './ledger.ts';
 import { Running } from './running.ts';
 import type { Scheduler } from './scheduler.ts';
 
@@ -37,7 +36,6 @@ export interface DeliveryNeeds {
   readonly sender: Sender;
   readonly ledger: Ledger;
   readonly scheduler: Scheduler;
-  /** Ids (hashed) of items that killed their host too often while alone. */
   /** Writes a dead letter durably, for ever if need be, and then calls `written`. */
   bury(letter: DeadLetter, written: () => void): void;
   /** The handler is over; children may still wait for room. */
@@ -51,15 +49,18 @@ export interface DeliveryNeeds {
   recycle(ledgerSlot: number): void;
 }
 
+const NOTHING: readonly unknown[] = [];
+
 export class Delivery {
   readonly #needs: DeliveryNeeds;
   readonly #running: Running;
-  /** Dead letters on their way. */
-  burying = 0;
+  readonly #failures: Failures;
+  readonly #arrays = new ArrayPool();
 
   constructor(needs: DeliveryNeeds) {
     this.#needs = needs;
     this.#running = new Running(needs);
+    this.#failures = new Failures(needs);
   }
 
   start(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean): void {
@@ -68,7 +69,7 @@ export class Delivery {
       environment.probe?.('host.quarantined');
       this.#needs.scheduler.handlerEnded(cell, alone);
       cell.stats.inFlightBatches--;
-      this.#bury(
+      this.#failures.bury(
         cell,
         mailbox,
         items[0]!,
@@ -98,7 +99,7 @@ export class Delivery {
 
   /** Takes an item that may not be handled any more. */
   expire(cell: Cell, mailbox: Mailbox, item: Item): void {
-    this.#bury(
+    this.#failures.bury(
       cell,
       mailbox,
       item,
@@ -108,28 +109,36 @@ export class Delivery {
 
   /** Gives up an item without handling it, for the reasons of a mailbox: no room, dropped by an operator. */
   reject(cell: Cell, mailbox: Mailbox, item: Item, error: Error, written?: () => void): void {
-    this.#bury(cell, mailbox, item, error, false, written);
+    this.#failures.bury(cell, mailbox, item, error, false, written);
   }
 
   // ── calling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #callBatch(batch: Batch, context: HandlerContext): void {
-    const bodies = batch.items.map(item => item.body);
+    const { items, cell } = batch;
+    const bodies = this.#arrays.take<unknown>(items.length);
+    for (let i = 0; i < items.length; i++) {
+      bodies[i] = items[i]!.body;
+      this.#countCall(cell, items[i]!);
+    }
     context.messages = bodies;
-    for (const item of batch.items) this.#countCall(batch.cell, item);
+    const ended = (value: unknown, thrown: unknown, threw: boolean): void => {
+      this.#batchEnded(batch, value, thrown, threw);
+      context.messages = NOTHING;
+      this.#arrays.give(bodies);
+    };
     let result: unknown;
     try {
-      result = batch.cell.definition.handleBatch!(bodies, context as never);
+      result = cell.definition.handleBatch!(bodies, context as never);
     } catch (error) {
-      this.#batchEnded(batch, undefined, error, true);
-      return;
+      return ended(undefined, error, true);
     }
     if (isThenable(result))
       result.then(
-        value => this.#batchEnded(batch, value, undefined, false),
-        (error: unknown) => this.#batchEnded(batch, undefined, error, true),
+        value => ended(value, undefined, false),
+        (error: unknown) => ended(undefined, error, true),
       );
-    else this.#batchEnded(batch, result, undefined, false);
+    else ended(result, undefined, false);
   }
 
   /** Goes on with the next item of a `handle` actor. Loops while handlers are synchronous. */
@@ -197,7 +206,7 @@ export class Delivery {
     if (threw && failures === null) {
       // Nobody said which item it was. Of a larger batch each is tried by itself, so that only the guilty one pays.
       failed.push({ index: 0, error: thrown });
-      const errorClass = this.#classOf(batch.cell, thrown);
+      const errorClass = this.#failures.classOf(batch.cell, thrown);
       if (items.length > 1 && (batch.timedOut || (errorClass !== 'transient' && errorClass !== 'throttled'))) {
         for (const item of items) item.solo = true;
         failed[0]!.error = new Unattributed(thrown);
@@ -252,7 +261,8 @@ export class Delivery {
       cell.stats.depthBytes += item.size;
       item.children = item.asks = 0;
     }
-    for (const { index, error, isMarked } of failed) this.#failed(batch, items[index]!, error, isMarked === true);
+    for (const { index, error, isMarked } of failed)
+      this.#failures.failed(batch, items[index]!, error, isMarked === true);
     if (failed.length === 0) mailbox.failures = 0;
     this.#needs.handled(cell, mailbox);
     this.#finish(batch);
@@ -309,92 +319,5 @@ export class Delivery {
 
   #finish(batch: Batch): void {
     if (batch.ended && batch.unaccepted === 0) this.#needs.freed(batch.cell, batch.mailbox);
-  }
-
-  // ── failing ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #failed(batch: Batch, item: Item, thrown: unknown, isMarked: boolean): void {
-    if (item.pending < 0) return; // discarded
-    const { cell, mailbox } = batch;
-    const { environment } = this.#needs;
-    const { retry } = cell.options;
-    const unattributed = thrown instanceof Unattributed;
-    let error = asError(unattributed ? thrown.error : thrown);
-    let errorClass = this.#classOf(cell, error);
-    // What the handler itself said of an item stands, however late it said so.
-    if (batch.timedOut && !isMarked && errorClass !== 'fatal') {
-      error = new KeymillError(
-        'HANDLER_TIMEOUT',
-        `the handler of ${cell.name} took longer than ${cell.options.timeoutMs} ms`,
-        { cause: error, place: { actor: cell.name } },
-      );
-      errorClass = 'unknown';
-    }
-    mailbox.failures++;
-    item.history ??= [];
-    if (item.history.length < 20)
-      item.history.push({ at: environment.clock.wall(), class: errorClass, message: error.message });
-    this.#needs.contexts
-      .logOf(cell.name)
-      .warn({ id: item.id, class: errorClass, attempt: item.attempts + 1, err: toWire(error) }, 'handler failed');
-
-    const isFree = unattributed || errorClass === 'transient' || errorClass === 'throttled';
-    if (isFree) item.freeFailures++;
-    else item.attempts++;
-    if (!unattributed && (errorClass === 'fatal' || item.attempts >= retry.attempts)) {
-      if (errorClass !== 'fatal') environment.probe?.('retry.exhausted');
-      mailbox.remove(item);
-      cell.stats.depth--;
-      cell.stats.depthBytes -= item.size;
-      this.#bury(cell, mailbox, item, error);
-    } else {
-      environment.probe?.(isFree ? 'retry.free' : 'retry.attempt');
-      cell.stats.retries++;
-      const delay = retryDelay(retry, isFree ? item.freeFailures : item.attempts, environment.random);
-      mailbox.notBefore = Math.max(mailbox.notBefore, environment.clock.now() + delay);
-    }
-    if (!isFree) this.#needs.supervise(cell, mailbox, error);
-  }
-
-  /** Dead letter first, then settle (rule 6). `byHandler`: what onDead says applies. */
-  #bury(cell: Cell, mailbox: Mailbox, item: Item, error: Error, byHandler = true, written?: () => void): void {
-    const { environment } = this.#needs;
-    if (byHandler) {
-      environment.probe?.(
-        cell.options.onDead === 'skip'
-          ? 'dead.skip'
-          : cell.options.onDead === 'parkKey'
-            ? 'dead.park-key'
-            : 'dead.stop',
-      );
-      if (cell.options.onDead === 'parkKey') mailbox.paused = true;
-      if (cell.options.onDead === 'stop') this.#needs.stop(cell, error);
-    }
-    if ((item.flags & TIMER) !== 0) return;
-    this.burying++;
-    const letter: DeadLetter = {
-      id: item.id,
-      actor: cell.name,
-      key: item.key,
-      message: item.body,
-      error: toWire(error),
-      history: item.history ?? [],
-      attempts: item.attempts,
-      at: environment.clock.wall(),
-    };
-    this.#needs.bury(letter, () => {
-      this.burying--;
-      cell.stats.dead++;
-      environment.probe?.('dead.written');
-      // Not before: until the letter stands, a crash would have it handled again, and it may succeed.
-      if (item.isAsk) item.origin.reply(item.seq, false, error);
-      settleAs(item, DEAD);
-      written?.();
-    });
-  }
-
-  #classOf(cell: Cell, thrown: unknown): ErrorClass {
-    const error = thrown instanceof Unattributed ? thrown.error : thrown;
-    return cell.definition.classify?.(error) ?? classOf(error);
   }
 }

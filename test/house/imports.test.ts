@@ -141,11 +141,7 @@ describe('files', () => {
         .filter(file => file.lines > 400)
         .map(file => file.path)
         .sort(),
-    ).toEqual([
-      'runtime/lanes/sender.ts',
-      'runtime/runtime.ts',
-      'runtime/supervisor/supervisor.ts',
-    ]);
+    ).toEqual(['runtime/lanes/sender.ts', 'runtime/runtime.ts', 'runtime/supervisor/supervisor.ts']);
   });
 
   it('are named in kebab case', () => {

@@ -29,7 +29,7 @@ export const MUTANTS: Mutant[] = [
   {
     name: 'a transient failure costs an attempt',
     breaks: 'rule 5',
-    file: 'runtime/host/deliver.ts',
+    file: 'runtime/host/failures.ts',
     find: "const isFree = unattributed || errorClass === 'transient' || errorClass === 'throttled';",
     replace: 'const isFree = unattributed;',
   },
@@ -43,16 +43,17 @@ export const MUTANTS: Mutant[] = [
   {
     name: 'settles a dead message before its letter is written',
     breaks: 'rule 6',
-    file: 'runtime/host/deliver.ts',
-    find: '    this.burying++;\n',
-    replace: '    this.burying++;\n    settleAs(item, DEAD);\n',
+    file: 'runtime/host/failures.ts',
+    find: '    this.#needs.bury(letter, () => {\n',
+    replace: '    settleAs(item, DEAD);\n    this.#needs.bury(letter, () => {\n',
   },
   {
     name: 'a key goes on while a timed-out handler lingers',
     breaks: 'rule 9',
-    file: 'runtime/host/deliver.ts',
+    file: 'runtime/host/running.ts',
     find: '    if (zombieMs === 0) return;\n',
-    replace: '    this.#needs.freed(cell, batch.mailbox);\n    if (zombieMs === 0) return;\n',
+    replace:
+      '    (this.#needs as never as DeliveryNeeds).freed(cell, batch.mailbox);\n    if (zombieMs === 0) return;\n',
   },
   {
     name: 'keeps what a dead sender will replay',
@@ -63,8 +64,8 @@ export const MUTANTS: Mutant[] = [
   },
   {
     name: 'drops messages of acked sources',
-    breaks: 'rule 11',
-    file: 'runtime/host/host.ts',
+    breaks: 'promise 1, rule 11',
+    file: 'runtime/host/room.ts',
     find: 'item.calls === 0 && (allowLoss || (item.flags & DROPPABLE) !== 0)',
     replace: 'item.calls === 0 && (allowLoss || true)',
   },
@@ -134,7 +135,7 @@ export const MUTANTS: Mutant[] = [
   {
     name: 'a home is released while a handler runs',
     breaks: 'rule 19',
-    file: 'runtime/host/host.ts',
+    file: 'runtime/host/releases.ts',
     find: '        if (mailbox.inFlight !== null) running.add(mailbox);\n        else this',
     replace: '        this',
   },
