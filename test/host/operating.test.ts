@@ -285,6 +285,40 @@ describe('a partition that leaves', () => {
     expect(on.stats('one')).toMatchObject({ residentKeys: 0, depth: 0, depthBytes: 0 });
   });
 
+  it('is sent on from here where its sender died and cannot give it again', async () => {
+    const { on, handled } = await noting();
+    const dying = new Peer(on, 2);
+    on.key('one', 'a', 'pause');
+    dying.send([1, 2], 'a', 0);
+    dying.die();
+    on.homes.assign(partitionOf(on, 'a'), HELD);
+    on.command({ type: 'release', partition: partitionOf(on, 'a') });
+    await on.settle();
+    expect(on.report('released')).toHaveLength(1);
+    expect([handled, on.stats('one').depth]).toEqual([[], 0]);
+    on.homes.assign(partitionOf(on, 'a'), SLOT); // the new home is this host again
+    on.command({ type: 'homes-changed' });
+    await on.settle();
+    expect(handled).toEqual([1, 2]);
+  });
+
+  it('stays until the dead letters of what it refused are written', async () => {
+    const { on } = await noting({ mailbox: { maxMessages: 1 }, onKeyFull: 'dead' });
+    on.lettersDown = new Error('no');
+    const peer = new Peer(on, 2);
+    on.key('one', 'a', 'pause');
+    peer.send([1, 2], 'a');
+    await on.settle();
+    on.homes.assign(partitionOf(on, 'a'), HELD);
+    on.command({ type: 'release', partition: partitionOf(on, 'a') });
+    await on.settle();
+    expect(on.report('released')).toEqual([]);
+    on.lettersDown = null;
+    await on.advance(60_000);
+    expect(on.report('released')).toHaveLength(1);
+    expect(on.letters).toMatchObject([{ error: { code: 'KEY_FULL' } }]);
+  });
+
   it('bounces what comes for it afterwards, and what was sent by an older table', async () => {
     const { on, handled } = await noting();
     const peer = new Peer(on, 2);

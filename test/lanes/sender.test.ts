@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readFrame } from '../../runtime/lanes/frame.ts';
-import { DEAD, DONE } from '../../runtime/lanes/port.ts';
+import { DEAD, DONE, type Owner } from '../../runtime/lanes/port.ts';
 import { FIXED, HOSTS, nameOf, PARTITIONS, SendingWorld } from '../support/sending-world.ts';
 
 const OPS = [
@@ -36,6 +36,7 @@ const OPS = [
   'endMove',
   'pause',
   'resume',
+  'elapse',
 ] as const;
 type Op = (typeof OPS)[number];
 const KEYS = ['x', 'y', 1, 2n, 'z', 'w'];
@@ -102,6 +103,9 @@ function take(world: SendingWorld, { op, a, b }: Step): void {
       break;
     case 'endMove':
       world.endMove(b);
+      break;
+    case 'elapse':
+      world.elapse();
       break;
     case 'pause':
     case 'resume':
@@ -390,6 +394,60 @@ describe('a partition that moves', () => {
     judge(world);
   });
 
+  it('waits for the children of what its old home handled, but not for ever: they may wait for this very move', () => {
+    const world = opened();
+    const thread = world.threads.get(1)!;
+    world.tell(0, 'x');
+    world.turn();
+    thread.port!.deliver();
+    world.handle(thread, 0); // its children are out
+    world.startMove(3, 2);
+    world.endMove(0);
+    thread.senderPort!.deliver();
+    const next = world.tell(0, 'x');
+    expect(next.accepted).toBe(false);
+    world.elapse();
+    expect(next.accepted).toBe(true);
+    world.settleOne(thread, 0);
+    world.finish();
+    judge(world);
+  });
+
+  it('excuses nothing of a home that died meanwhile: it is all handled again, in order', () => {
+    const world = opened();
+    const thread = world.threads.get(1)!;
+    world.tell(0, 'x');
+    world.turn();
+    thread.port!.deliver();
+    world.handle(thread, 0);
+    world.startMove(3, 2);
+    world.endMove(0);
+    thread.senderPort!.deliver();
+    world.die(thread);
+    world.revive(thread);
+    world.openLane(1);
+    world.elapse();
+    world.tell(0, 'x');
+    world.finish();
+    judge(world);
+    expect(world.told.map(told => told.handled)).toEqual([2, 1]);
+  });
+
+  it('takes along how often its messages were tried', () => {
+    const world = opened();
+    const [old, next] = [world.threads.get(1)!, world.threads.get(2)!];
+    world.tell(0, 'x');
+    world.turn();
+    old.port!.deliver();
+    old.intake!.tried(1, 3, 2);
+    world.startMove(3, 2);
+    world.endMove(0);
+    old.senderPort!.deliver();
+    world.turn();
+    next.port!.deliver();
+    expect(next.queues.get('0/string:x')).toMatchObject([{ calls: 3, attempts: 2 }]);
+  });
+
   it('away and back holds nothing up when nothing of it is unsettled', () => {
     const world = opened();
     world.tell(0, 'x');
@@ -405,6 +463,36 @@ describe('a partition that moves', () => {
       world.endMove(0);
     }
     expect(world.tell(0, 'x').accepted).toBe(true);
+  });
+});
+
+describe('children of an orphan, whose own sender sends it again', () => {
+  it('are withdrawn when their lane opens again, those that still wait for room too, and free it', () => {
+    const world = opened();
+    const thread = world.threads.get(1)!;
+    const outcomes: number[] = [];
+    let accepted = 0;
+    let isOrphan = false;
+    const owner: Owner = {
+      settled: token => void outcomes.push(token),
+      isOrphan: () => isOrphan,
+    };
+    const send = (n: number): void =>
+      void world.sender.send(world.envelope(n, 0, 'x', null), owner, n, () => accepted++);
+    send(0);
+    world.turn();
+    world.hold(thread, 0, 'x');
+    world.turn();
+    thread.senderPort!.deliver();
+    send(1);
+    expect(accepted).toBe(0);
+    isOrphan = true;
+    world.die(thread);
+    world.revive(thread);
+    world.openLane(1);
+    expect([outcomes, accepted]).toEqual([[0, 1], 1]);
+    world.finish();
+    expect([thread.queues.size, world.sender.unsettled]).toEqual([0, 0]);
   });
 });
 

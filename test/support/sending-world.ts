@@ -61,12 +61,20 @@ export class SendingWorld implements Owner {
   readonly firsts = new Map<string, number[]>();
   readonly reached = new Set<Transition>();
   #turnEnds: (() => void)[] = [];
+  #timers: (() => void)[] = [];
   #calls = 0;
   /** Slots that the sender wants a lane to. */
   readonly wanted = new Set<number>();
   readonly #moving = new Map<number, { from: number; to: number }>();
   readonly environment: Environment = {
-    clock: { now: () => 0, wall: () => 0, after: () => ({ cancel() {} }) },
+    clock: {
+      now: () => 0,
+      wall: () => 0,
+      after: (_ms, fn) => {
+        this.#timers.push(fn);
+        return { cancel() {} };
+      },
+    },
     random: () => 0,
     endOfTurn: fn => void this.#turnEnds.push(fn),
     probe: transition => void this.reached.add(transition),
@@ -156,6 +164,14 @@ export class SendingWorld implements Owner {
         thread.dirty = false;
         thread.intake?.flush();
       }
+  }
+
+  /** All timers fire. */
+  elapse(): number {
+    const due = this.#timers;
+    this.#timers = [];
+    for (const fn of due) fn();
+    return due.length;
   }
 
   // ── the threads ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -280,6 +296,7 @@ export class SendingWorld implements Owner {
       thread.queues.delete(name);
       for (const item of queue) item.origin.settle(item.seq, BOUNCED);
     }
+    thread.intake?.released(partition);
     thread.intake?.flush();
     thread.dirty = false;
     this.#assign(partition);
@@ -300,6 +317,7 @@ export class SendingWorld implements Owner {
       let acted = 0;
       this.turn();
       while (this.endMove(0)) acted++;
+      acted += this.elapse();
       for (const thread of this.threads.values()) {
         this.sender.peerPaused(thread.slot, false);
         this.revive(thread);
