@@ -17,6 +17,7 @@ import { HELD, type Homes } from './homes.ts';
 import { Lane } from './lane.ts';
 import type { OutFrame } from './outbox.ts';
 import { BOUNCED, DROPPED, type Outcome, type Owner, type Port, type Returns, type SettleCode } from './port.ts';
+import { type Waiting, WaitingQueues } from './waiting.ts';
 
 /** What a sender must know of an actor. */
 export interface Target {
@@ -26,17 +27,6 @@ export interface Target {
   readonly windowMessages: number;
   readonly windowBytes: number;
   readonly maxMessageBytes: number;
-}
-
-/** A message that waits for its place. `cancel` works until it was accepted. */
-export interface Waiting {
-  readonly message: Envelope;
-  readonly owner: Owner | null;
-  readonly token: number;
-  readonly accepted: (() => void) | null;
-  /** Told when the message cannot be packed after all. */
-  readonly failed: ((error: unknown) => void) | null;
-  cancelled: boolean;
 }
 
 interface Bounced {
@@ -63,9 +53,7 @@ export class Sender {
   readonly #lanes = new Map<number, Lane>();
   readonly #dirty = new Set<Lane>();
   #flushing = false;
-  /** Queues by lane and actor, and by lane, actor and key. */
-  readonly #room = new Map<Lane, Map<number, Waiting[]>>();
-  readonly #heldQueues = new Map<Lane, Map<number, Map<Key, Waiting[]>>>();
+  readonly #waiting = new WaitingQueues();
   readonly #moves = new Map<number, Move>();
   /** Per partition: unsettled messages, the slot that messages went to last (HELD before the first), and its epoch then. */
   readonly #outstanding: Int32Array;
@@ -107,7 +95,7 @@ export class Sender {
     const moving = this.#movingOf(message);
     if (moving === null) {
       const lane = this.#laneOf(message);
-      const queue = this.#room.get(lane)?.get(message.actor);
+      const queue = this.#waiting.forRoom(lane, message.actor);
       if (queue === undefined && !lane.isHeld(message.actor, message.key) && this.#hasRoom(lane, message.actor)) {
         this.#append(lane, message, owner, token);
         return true;
@@ -124,7 +112,7 @@ export class Sender {
     if (this.#movingOf(message) !== null) return false;
     const lane = this.#laneOf(message);
     if (
-      this.#room.get(lane)?.has(message.actor) ||
+      this.#waiting.forRoom(lane, message.actor) !== undefined ||
       lane.isHeld(message.actor, message.key) ||
       !this.#hasRoom(lane, message.actor)
     )
@@ -147,7 +135,8 @@ export class Sender {
     this.#reroute(lane);
     this.#unexcuse(lane);
     lane.open(port);
-    this.#retryHeld(lane);
+    lane.held.clear(); // a new incarnation holds nothing: what waited takes its place again
+    this.#waiting.rejoinAll(lane);
     this.#pump(lane);
   }
 
@@ -305,11 +294,10 @@ export class Sender {
   #enqueue(entry: Waiting): void {
     const { message } = entry;
     const lane = this.#laneOf(message);
-    const queue = this.#room.get(lane)?.get(message.actor);
-    if (queue) queue.push(entry);
-    else if (lane.isHeld(message.actor, message.key)) heldQueue(this.#heldQueues, lane, message).push(entry);
+    if (this.#waiting.forRoom(lane, message.actor)) this.#waiting.pushForRoom(lane, entry);
+    else if (lane.isHeld(message.actor, message.key)) this.#waiting.pushHeld(lane, entry);
     else if (this.#hasRoom(lane, message.actor)) this.#accept(lane, entry);
-    else roomQueue(this.#room, lane, message.actor).push(entry);
+    else this.#waiting.pushForRoom(lane, entry);
   }
 
   #accept(lane: Lane, entry: Waiting): void {
@@ -326,22 +314,19 @@ export class Sender {
 
   /** Lets waiting messages of a lane go while there is room. */
   #pump(lane: Lane): void {
-    const queues = this.#room.get(lane);
-    if (queues)
-      for (const [actor, queue] of [...queues]) {
-        // Accepting calls back, and who is called back may send again: that joins the end of this very queue.
-        while (queue.length > 0 && this.#hasRoom(lane, actor)) {
-          const entry = queue[0]!;
-          // Noticing a move takes the entries of its partition out of this queue, this one included.
-          if (!entry.cancelled && (this.#movingOf(entry.message) !== null || queue[0] !== entry)) continue;
-          queue.shift();
-          if (entry.cancelled) continue;
-          if (lane.isHeld(actor, entry.message.key)) heldQueue(this.#heldQueues, lane, entry.message).push(entry);
-          else this.#accept(lane, entry);
-        }
-        if (queue.length === 0 && queues.get(actor) === queue) queues.delete(actor);
+    for (const [actor, queue] of this.#waiting.forRoomOf(lane)) {
+      // Accepting calls back, and who is called back may send again: that joins the end of this very queue.
+      while (queue.length > 0 && this.#hasRoom(lane, actor)) {
+        const entry = queue[0]!;
+        // Noticing a move takes the entries of its partition out of this queue, this one included.
+        if (!entry.cancelled && (this.#movingOf(entry.message) !== null || queue[0] !== entry)) continue;
+        queue.shift();
+        if (entry.cancelled) continue;
+        if (lane.isHeld(actor, entry.message.key)) this.#waiting.pushHeld(lane, entry);
+        else this.#accept(lane, entry);
       }
-    if (queues?.size === 0 && this.#room.get(lane) === queues) this.#room.delete(lane);
+      this.#waiting.dropIfEmpty(lane, actor, queue);
+    }
   }
 
   // ── returns ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -431,27 +416,10 @@ export class Sender {
     const keys = lane.held.get(actor);
     if (!keys?.delete(key)) return;
     if (keys.size === 0) lane.held.delete(actor);
-    const queues = this.#heldQueues.get(lane)?.get(actor);
-    const queue = queues?.get(key);
+    const queue = this.#waiting.heldFor(lane, actor, key);
     if (!queue) return;
-    this.#movingOf(queue[0]!.message);
-    if (queues!.get(key) !== queue) return; // noticing a move took them out
-    queues!.delete(key);
-    this.#rejoin(lane, actor, queue);
-  }
-
-  /** After a lane reopened nothing is held any more: what waited takes its place again. */
-  #retryHeld(lane: Lane): void {
-    lane.held.clear();
-    const queues = this.#heldQueues.get(lane);
-    this.#heldQueues.delete(lane);
-    if (queues) for (const [actor, keys] of queues) this.#rejoin(lane, actor, [...keys.values()].flat());
-  }
-
-  /** What was held came before all that waits for room: it goes to the front. The next pump looks at it. */
-  #rejoin(lane: Lane, actor: number, entries: Waiting[]): void {
-    const later = roomQueue(this.#room, lane, actor);
-    this.#room.get(lane)!.set(actor, entries.concat(later));
+    this.#movingOf(queue[0]!.message); // noticing a move may take them out
+    this.#waiting.rejoin(lane, actor, key); // the next pump looks at them
   }
 
   // ── moves (rule 19) ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -477,33 +445,17 @@ export class Sender {
     for (const entry of move.waiting) {
       const lane = this.#laneOf(entry.message);
       lanes.add(lane);
-      roomQueue(this.#room, lane, entry.message.actor).push(entry);
+      this.#waiting.pushForRoom(lane, entry);
     }
     for (const lane of lanes) this.#pump(lane);
   }
 
   /** Takes the waiting messages of a partition out of all queues: they precede whatever is sent from now on. */
   #extractWaiting(partition: number, into: Waiting[]): void {
-    const take = (queue: Waiting[]): Waiting[] =>
-      queue.filter(entry => {
-        const { message } = entry;
-        const mine = this.#targets[message.actor]!.slot === null && (message.hash & this.#homes.mask) === partition;
-        if (mine) into.push(entry);
-        return !mine;
-      });
-    for (const actors of this.#heldQueues.values())
-      for (const keys of actors.values())
-        for (const [key, queue] of [...keys]) {
-          const rest = take(queue);
-          if (rest.length > 0) keys.set(key, rest);
-          else keys.delete(key);
-        }
-    for (const actors of this.#room.values())
-      for (const queue of actors.values()) {
-        const rest = take(queue);
-        queue.length = 0;
-        for (const entry of rest) queue.push(entry);
-      }
+    this.#waiting.extract(
+      ({ actor, hash }) => this.#targets[actor]!.slot === null && (hash & this.#homes.mask) === partition,
+      into,
+    );
   }
 
   /** Before a replay: children of items that their own senders send again are left out, or each crash would double them. */
@@ -520,21 +472,13 @@ export class Sender {
       });
     for (const partition of freed) this.#tryResume(partition);
     // Those that wait come after them, so they go too; the rerun sends all of them again.
-    for (const entry of this.#allWaiting())
+    const waiting = [...this.#waiting.all(), ...[...this.#moves.values()].flatMap(move => move.waiting)];
+    for (const entry of waiting)
       if (!entry.cancelled && entry.owner?.isOrphan?.(entry.token)) {
         entry.cancelled = true;
         entry.accepted?.();
         entry.owner.settled(entry.token, DROPPED);
       }
-  }
-
-  #allWaiting(): Waiting[] {
-    const rooms = [...this.#room.values()].flatMap(actors => [...actors.values()]);
-    const held = [...this.#heldQueues.values()].flatMap(actors =>
-      [...actors.values()].flatMap(keys => [...keys.values()]),
-    );
-    const moving = [...this.#moves.values()].map(move => move.waiting);
-    return [...rooms, ...held, ...moving].flat();
   }
 
   /**
@@ -581,24 +525,6 @@ export class Sender {
       }
     for (const seq of strays) this.#settle(lane, seq, seq, BOUNCED);
   }
-}
-
-function roomQueue(room: Map<Lane, Map<number, Waiting[]>>, lane: Lane, actor: number): Waiting[] {
-  let queues = room.get(lane);
-  if (!queues) room.set(lane, (queues = new Map()));
-  let queue = queues.get(actor);
-  if (!queue) queues.set(actor, (queue = []));
-  return queue;
-}
-
-function heldQueue(held: Map<Lane, Map<number, Map<Key, Waiting[]>>>, lane: Lane, message: Envelope): Waiting[] {
-  let actors = held.get(lane);
-  if (!actors) held.set(lane, (actors = new Map()));
-  let keys = actors.get(message.actor);
-  if (!keys) actors.set(message.actor, (keys = new Map()));
-  let queue = keys.get(message.key);
-  if (!queue) keys.set(message.key, (queue = []));
-  return queue;
 }
 
 function placed(error: unknown, actor: string, message: Envelope): unknown {
