@@ -2,21 +2,23 @@
  * The supervisor: starts the threads, connects their lanes on first use, watches them, replaces the dead, and drains.
  * It runs in the main thread beside the main host (the sending half for tells and asks) and relays no message.
  */
-import type { Environment, Timer } from '../environment.ts';
-import { ERRORS, fromWire, KeymillError, toWire } from '../errors.ts';
+import type { Environment } from '../environment.ts';
+import { fromWire, KeymillError, toWire } from '../errors.ts';
 import type { Command, KeyAction, Report } from '../host/control.ts';
 import { Host } from '../host/host.ts';
 import { Ledger } from '../host/ledger.ts';
 import { Homes } from '../lanes/homes.ts';
 import { Counts } from '../observe/counts.ts';
 import type { SourceSnapshot, ThreadSnapshot } from '../observe/stats.ts';
-import { waitingCycle } from '../topology/cycles.ts';
 import type { Key, Log } from '../topology/define.ts';
 import { DEAD_LETTERS, type Overrides, type Plan } from '../topology/plan.ts';
+import { Flows } from './flows.ts';
+import { LaneBook } from './lane-book.ts';
 import { Moves } from './moves.ts';
 import { type KillReason, Slot } from './slot.ts';
 import { Blame } from './suspects.ts';
-import { type Boot, type Death, GAUGE_BEAT, GAUGES, type Threads } from './threads.ts';
+import { type Boot, type Death, GAUGES, type Threads } from './threads.ts';
+import { Watch } from './watch.ts';
 
 export interface SupervisorPlan {
   readonly plan: Plan;
@@ -42,8 +44,6 @@ export interface SupervisorEvents {
 /** starting · running · draining (takes nothing more in) · closing · closed */
 export type Phase = 'starting' | 'running' | 'draining' | 'closing' | 'closed';
 
-const START_TIMEOUT_MS = 60_000;
-
 export class Supervisor {
   readonly #config: SupervisorPlan;
   readonly #environment: Environment;
@@ -54,9 +54,7 @@ export class Supervisor {
   readonly main: Host;
   readonly moves: Moves;
   readonly #blame: Blame;
-  /** Lanes that stand, as `from@incarnation>to@incarnation`. */
-  readonly #lanes = new Set<string>();
-  readonly #wantedLanes = new Set<string>();
+  readonly #lanes: LaneBook;
   phase: Phase = 'starting';
   readonly #sources = new Map<string, SourceSnapshot | null>();
   readonly #tickets = new Map<number, (value: unknown) => void>();
@@ -66,11 +64,10 @@ export class Supervisor {
   readonly restarts: Record<string, number> = { crash: 0, killed: 0, stuck: 0, zombie: 0, heap: 0 };
   readonly recoveries: { slot: number; reason: string; ms: number }[] = [];
   readonly stoppedActors = new Map<string, string>();
-  readonly edges = new Map<string, Set<string>>();
-  readonly #openBreakers = new Set<string>();
+  readonly #flows: Flows;
   failure: Error | null = null;
   #waiters: (() => void)[] = [];
-  #watching: Timer | null = null;
+  readonly #watch: Watch;
 
   constructor(config: SupervisorPlan, environment: Environment, threads: Threads, events: SupervisorEvents) {
     this.#config = config;
@@ -78,6 +75,18 @@ export class Supervisor {
     this.#threads = threads;
     this.#events = events;
     const { plan } = config;
+    this.#lanes = new LaneBook({
+      slots: this.slots,
+      threads,
+      tell: (slot, command) => this.#tell(slot, command),
+      main: command => this.main.command(command),
+    });
+    this.#flows = new Flows({
+      plan,
+      log: events.log,
+      pause: (source, thread, reason) =>
+        this.#tell(this.slots[this.firstIoSlot + thread]!, { type: 'pause-source', source, reason }),
+    });
     const hosts = Array.from({ length: config.hosts }, (_, i) => i + 1);
     this.homes = Homes.create(plan.options.partitions, hosts);
     const batches = plan.actors.reduce((sum, actor) => sum + actor.options.concurrency, 0);
@@ -113,6 +122,16 @@ export class Supervisor {
       environment,
       report => this.#reported(null, report),
     );
+    this.#watch = new Watch({
+      plan,
+      environment,
+      log: events.log,
+      slots: this.slots,
+      isClosed: () => this.phase === 'closed',
+      kill: (index, reason) => this.kill(index, reason),
+      paused: (slot, paused) => this.#broadcast({ type: 'peer-paused', slot: slot.index, paused }, slot),
+      fail: error => this.fail(error),
+    });
     this.moves = new Moves(
       this.homes,
       environment,
@@ -129,7 +148,7 @@ export class Supervisor {
   start(): Promise<void> {
     const started = new Promise<void>((resolve, reject) => this.#starting.push({ resolve, reject }));
     for (const slot of this.slots) if (slot) this.#spawn(slot);
-    this.#watch();
+    this.#watch.start();
     return started;
   }
 
@@ -198,8 +217,7 @@ export class Supervisor {
     const stopping =
       this.phase === 'closing' || this.phase === 'closed' || slot.killReason === 'stopping' || slot.status === 'closed';
     slot.status = stopping ? 'closed' : 'down';
-    for (const lane of [...this.#lanes])
-      if (lane.startsWith(`${slot.index}@`) || lane.includes(`>${slot.index}@`)) this.#lanes.delete(lane);
+    this.#lanes.forget(slot.index);
     if (stopping) return this.#wake();
     const reason = slot.killReason ?? 'crash';
     const cause =
@@ -214,7 +232,7 @@ export class Supervisor {
     this.#blame.assign(slot, reason === 'crash' || reason === 'stuck' || reason === 'zombie');
     this.#broadcast({ type: 'peer-down', slot: slot.index, incarnation: slot.incarnation }, slot);
     this.moves.slotDied(slot.index);
-    if (slot.kind === 'io') this.#forgetBreakers(slot);
+    if (slot.kind === 'io') this.#flows.forget(slot.index - this.firstIoSlot);
     const planned = reason === 'chaos' || reason === 'operator';
     if (!planned) slot.deaths = [...slot.deaths.filter(at => at > now - restart.withinMs), now];
     this.#events.log[planned ? 'info' : 'error'](
@@ -254,10 +272,7 @@ export class Supervisor {
     }
     for (const other of this.slots)
       if (other?.paused) this.#tell(slot, { type: 'peer-paused', slot: other.index, paused: true });
-    for (const wanted of [...this.#wantedLanes]) {
-      const [from, to] = wanted.split('>').map(Number) as [number, number];
-      this.#connect(from, to);
-    }
+    this.#lanes.connectWanted();
   }
 
   #becameReady(slot: Slot): void {
@@ -290,7 +305,7 @@ export class Supervisor {
   #startSources(slot: Slot): void {
     if (slot.incarnation > 1) this.#environment.probe?.('source.restarted');
     this.#tell(slot, { type: 'start-sources' });
-    for (const io of this.#openBreakers) this.#pauseSources(io, true);
+    this.#flows.repeat();
   }
 
   /** The runtime cannot go on. */
@@ -319,7 +334,7 @@ export class Supervisor {
         return;
       }
       case 'lane-request':
-        return this.#connect(slot?.index ?? 0, report.slot);
+        return this.#lanes.connect(slot?.index ?? 0, report.slot);
       case 'released':
         return this.moves.released(report.partition, slot!.index);
       case 'source-settled':
@@ -340,7 +355,7 @@ export class Supervisor {
       case 'recycle':
         return this.kill(slot!.index, report.reason, report.ledger);
       case 'heap':
-        return this.#heap(slot!, report.used, report.limit);
+        return this.#watch.heap(slot!, report.used, report.limit);
       case 'closed':
         slot!.status = 'closed';
         return this.#wake();
@@ -352,11 +367,9 @@ export class Supervisor {
       case 'log':
         return this.#events.record(report);
       case 'edge':
-        return this.#edge(report.from, report.to);
+        return this.#flows.learn(report.from, report.to);
       case 'breaker':
-        if (report.open) this.#openBreakers.add(report.io);
-        else this.#openBreakers.delete(report.io);
-        return this.#pauseSources(report.io, report.open);
+        return this.#flows.breaker(report.io, report.open);
     }
   }
 
@@ -367,79 +380,6 @@ export class Supervisor {
   #broadcast(command: Command, except?: Slot): void {
     for (const slot of this.slots) if (slot && slot !== except) this.#tell(slot, command);
     this.main.command(command);
-  }
-
-  // ── lanes ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** One lane per ordered pair of threads, made on first use and again when either end was replaced. */
-  #connect(from: number, to: number): void {
-    const sender = from === 0 ? null : this.slots[from];
-    const receiver = this.slots[to];
-    const wanted = `${from}>${to}`;
-    if (!receiver?.isReachable || sender?.isReachable === false) {
-      this.#wantedLanes.add(wanted); // opened when both are there
-      return;
-    }
-    this.#wantedLanes.delete(wanted);
-    const lane = `${from}@${sender?.incarnation ?? 1}>${to}@${receiver.incarnation}`;
-    if (this.#lanes.has(lane)) return;
-    this.#lanes.add(lane);
-    const [out, into] = this.#threads.channel();
-    this.#tell(receiver, { type: 'lane-in', slot: from, incarnation: sender?.incarnation ?? 1, port: into });
-    if (sender) this.#tell(sender, { type: 'lane-out', slot: to, incarnation: receiver.incarnation, port: out });
-    else
-      this.main.command({
-        type: 'lane-out',
-        slot: to,
-        incarnation: receiver.incarnation,
-        port: this.#threads.local(out),
-      });
-  }
-
-  // ── watching ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** Finds threads whose event loop stands still (D5), and starts that never end. */
-  #watch(): void {
-    const { stuckMs } = this.#config.plan.options;
-    this.#watching = this.#environment.clock.after(Math.max(10, stuckMs / 4), () => {
-      if (this.phase === 'closed') return;
-      const now = this.#environment.clock.now();
-      for (const slot of this.slots) {
-        if (!slot?.handle) continue;
-        const beat = Atomics.load(slot.gauges, GAUGE_BEAT);
-        if (beat !== slot.beat) {
-          slot.beat = beat;
-          slot.beatAt = now;
-        } else if (now - slot.beatAt > (slot.isReachable ? stuckMs : Math.max(stuckMs, START_TIMEOUT_MS)))
-          this.kill(slot.index, 'stuck');
-      }
-      this.#watch();
-    });
-  }
-
-  /** Rule 18: above the watermark take nothing in; still above, recycle; again, give up. */
-  #heap(slot: Slot, used: number, limit: number): void {
-    const { pauseAt, recycleAfterMs } = this.#config.plan.options.heap;
-    const now = this.#environment.clock.now();
-    const high = used > pauseAt * limit;
-    if (high !== slot.paused) {
-      slot.paused = high;
-      slot.heapHighSince = high ? now : 0;
-      this.#broadcast({ type: 'peer-paused', slot: slot.index, paused: high }, slot);
-      this.#events.log[high ? 'warn' : 'info'](
-        { slot: slot.index, used, limit },
-        high ? 'heap above the watermark: no more input' : 'heap below the watermark again',
-      );
-    }
-    if (!high || now - slot.heapHighSince < recycleAfterMs) return;
-    if (++slot.heapRecycles > 1)
-      return this.fail(
-        new KeymillError(
-          'HOST_LOST',
-          `${slot.kind} ${slot.index} filled its heap again after it was recycled (${Math.round(used / 2 ** 20)} of ${Math.round(limit / 2 ** 20)} MiB)`,
-        ),
-      );
-    this.kill(slot.index, 'heap');
   }
 
   // ── sources ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -470,56 +410,6 @@ export class Supervisor {
             place: { source: source.name },
           }),
         );
-  }
-
-  #edge(from: string, to: string): void {
-    let targets = this.edges.get(from);
-    if (!targets) this.edges.set(from, (targets = new Set()));
-    if (targets.has(to)) return;
-    targets.add(to);
-    const { actors } = this.#config.plan;
-    const cycle = waitingCycle(actors, this.edges, from, to);
-    if (cycle)
-      this.#events.log.warn(
-        { code: 'CYCLE_WAITS', cycle, do: ERRORS.CYCLE_WAITS.todo },
-        `${cycle.join(' → ')}: actors that were seen to feed each other in a cycle all wait when full, and may stand still for ever`,
-      );
-    for (const io of this.#openBreakers) this.#pauseSources(io, true);
-  }
-
-  /** D9: pauses just the sources whose messages reach an actor that uses this I/O actor. */
-  #pauseSources(io: string, open: boolean): void {
-    for (const source of this.#config.plan.sources) {
-      const held = [...this.#openBreakers].find(name => this.#reaches(source.to, name));
-      const concerned = this.#reaches(source.to, io);
-      if (!concerned) continue;
-      const slot = this.slots[this.firstIoSlot + source.thread]!;
-      this.#tell(slot, {
-        type: 'pause-source',
-        source: source.name,
-        reason: open || held ? `breaker of ${(open ? io : held)!} is open` : undefined,
-      });
-    }
-  }
-
-  /** The breakers of a dead I/O thread are closed when its replacement opens, and say so to nobody. */
-  #forgetBreakers(slot: Slot): void {
-    for (const { name, io } of this.#config.plan.actors)
-      if (io && this.firstIoSlot + io.thread === slot.index && this.#openBreakers.delete(name))
-        this.#pauseSources(name, false);
-  }
-
-  #reaches(actors: readonly string[], io: string): boolean {
-    const seen = new Set<string>();
-    const open = [...actors];
-    for (let name = open.pop(); name !== undefined; name = open.pop()) {
-      if (seen.has(name)) continue;
-      seen.add(name);
-      const options = this.#config.plan.actors.find(actor => actor.name === name)?.options;
-      if (options?.uses?.includes(io.slice(3)) || this.edges.get(name)?.has(io)) return true;
-      open.push(...(options?.sends ?? []), ...(this.edges.get(name) ?? []));
-    }
-    return false;
   }
 
   // ── draining (D7) ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -554,7 +444,7 @@ export class Supervisor {
     }
     this.phase = 'closed';
     this.#wake();
-    this.#watching?.cancel();
+    this.#watch.stop();
     this.main.dispose();
     await this.#threads.close();
   }
