@@ -17,7 +17,7 @@ import type { ParkStore } from './parking.ts';
 import { SourceRunner } from './source-runner.ts';
 import { userSource } from './user-source.ts';
 
-/** What a thread is told at its start, see supervisor/threads.ts. */
+/** What a thread is told at its start, of what it needs once its plan is loaded (supervisor/threads.ts has the rest). */
 export interface ThreadBoot {
   readonly slot: number;
   readonly incarnation: number;
@@ -26,13 +26,18 @@ export interface ThreadBoot {
   readonly homes: Int32Array;
   readonly ledger: Int32Array;
   readonly gauges: Int32Array;
+  /** Position below which each source settled, by the order of the plan's sources; written by the I/O threads. */
   readonly positions: Float64Array;
+  /** What this thread counts, and what the sources do (observe/counts.ts). */
   readonly counts: Float64Array;
   readonly sourceCounts: Float64Array;
+  /** Sources that ended already and are not started again. */
   readonly finished: readonly string[];
   readonly suspects: readonly Suspect[];
   readonly quarantined: readonly Quarantined[];
+  /** Slot of I/O thread 0; host slots are 1 … hosts. */
   readonly firstIoSlot: number;
+  /** False when this thread replaces one that died. */
   readonly first: boolean;
 }
 

@@ -1,36 +1,17 @@
 /**
  * How the supervisor gets threads. The real ones come from a Piscina pool; the simulation has its own.
  */
-import type { Command, Quarantined, Report, Suspect } from '../host/control.ts';
+import type { Command, Report } from '../host/control.ts';
+import type { ThreadBoot } from '../host/thread.ts';
 import type { Port } from '../lanes/port.ts';
 import type { Overrides } from '../topology/plan.ts';
 
 /** All that a thread is told at its start; plain data and shared memory. */
-export interface Boot {
-  readonly slot: number;
-  readonly incarnation: number;
-  readonly kind: 'host' | 'io';
+export interface Boot extends ThreadBoot {
   /** URL of the topology module, and what to change in it. */
   readonly module: string;
   readonly overrides: Overrides;
   readonly cores: number;
-  readonly dataDir: string;
-  readonly homes: Int32Array;
-  readonly ledger: Int32Array;
-  readonly gauges: Int32Array;
-  /** Position below which each source settled, by the order of the plan's sources; written by the I/O threads. */
-  readonly positions: Float64Array;
-  /** What this thread counts, and what the sources do (observe/counts.ts). */
-  readonly counts: Float64Array;
-  readonly sourceCounts: Float64Array;
-  /** Sources that ended already and are not started again. */
-  readonly finished: readonly string[];
-  readonly suspects: readonly Suspect[];
-  readonly quarantined: readonly Quarantined[];
-  /** Slot of I/O thread 0; host slots are 1 … hosts. */
-  readonly firstIoSlot: number;
-  /** False when this thread replaces one that died. */
-  readonly first: boolean;
   readonly logLevel: string;
 }
 
