@@ -28,6 +28,8 @@ export interface Suspect {
 
 /** To a thread. */
 export type Command =
+  /** A breaker closed: what backs off because of this I/O actor need not wait longer. */
+  | { type: 'io-well'; io: string }
   | { type: 'lane-out'; slot: number; incarnation: number; port: Port }
   | { type: 'lane-in'; slot: number; incarnation: number; port: Port }
   | { type: 'peer-down'; slot: number; incarnation: number }

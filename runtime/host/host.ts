@@ -21,7 +21,7 @@ import type { HostPlan } from './host-plan.ts';
 import { snapshotCell } from './inspect.ts';
 import { Intake } from './intake.ts';
 import { Ledger } from './ledger.ts';
-import { operate } from './operating.ts';
+import { operate, wakeBackedOff } from './operating.ts';
 import { Outgoing } from './outgoing.ts';
 import { Parking, type ParkStore } from './parking.ts';
 import { Releases } from './releases.ts';
@@ -234,6 +234,8 @@ export class Host {
         for (const cell of this.cells)
           if (cell) for (const mailbox of cell.mailboxes()) this.scheduler.consider(cell, mailbox);
         return;
+      case 'io-well':
+        return wakeBackedOff(this, this.cells, command.io);
       case 'key':
         return this.#operate(command);
     }

@@ -6,8 +6,28 @@ import type { Cell } from './cell.ts';
 import type { Command } from './control.ts';
 import type { Delivery } from './deliver.ts';
 import { inspectKey, type KeyReport } from './inspect.ts';
+import type { Outgoing } from './outgoing.ts';
 import type { Room } from './room.ts';
 import type { Scheduler } from './scheduler.ts';
+
+/** Classes of the failures that a dependency in trouble causes. */
+const WAITING: ReadonlySet<string> = new Set(['transient', 'throttled']);
+
+/** An I/O actor is well again: keys whose last failure may have been its need not wait out their back-off. */
+export function wakeBackedOff(
+  { environment, scheduler, outgoing }: Pick<OperatingNeeds, 'environment' | 'scheduler'> & { outgoing: Outgoing },
+  cells: readonly (Cell | null)[],
+  io: string,
+): void {
+  const now = environment.clock.now();
+  for (const cell of cells)
+    if (cell && outgoing.mayUse(cell, io))
+      for (const mailbox of cell.mailboxes())
+        if (mailbox.notBefore > now && WAITING.has(mailbox.head?.history?.at(-1)?.class ?? '')) {
+          mailbox.notBefore = 0;
+          scheduler.consider(cell, mailbox);
+        }
+}
 
 interface OperatingNeeds {
   readonly environment: Environment;

@@ -133,6 +133,11 @@ export class Outgoing implements ContextHost {
     return this.#ask(target.name, envelope, 0);
   }
 
+  /** Whether this actor says that it uses an I/O actor, or did so here. */
+  mayUse(cell: Cell, io: string): boolean {
+    return cell.options.uses?.includes(io.slice(3)) === true || this.#edges.has(`${cell.name}>${io}`);
+  }
+
   #ask(name: string, envelope: Envelope, timeoutMs: number): Promise<unknown> {
     const { token, reply } = this.#needs.asks.open(name, timeoutMs);
     try {

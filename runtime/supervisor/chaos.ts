@@ -43,7 +43,11 @@ export function startChaos(
   const random = seededRandom(options.seed);
   let on = true;
   const hosts = supervisor.slots.filter(slot => slot?.kind === 'host');
-  const pick = (): number => hosts[Math.floor(random() * hosts.length)]!.index;
+  /** One of all hosts, or none if that one is not up: killing what still boots would only keep it from ever working. */
+  const pick = (): number => {
+    const slot = hosts[Math.floor(random() * hosts.length)]!;
+    return slot.status === 'up' ? slot.index : -1;
+  };
   const every = (ms: number, fault: () => void): void => {
     environment.clock.after(ms, () => {
       if (!on) return;

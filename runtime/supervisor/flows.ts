@@ -7,6 +7,8 @@ import type { Plan } from '../topology/plan.ts';
 interface FlowNeeds {
   readonly plan: Plan;
   readonly log: Log;
+  /** An I/O actor is well again. */
+  well(io: string): void;
   /** Pauses a source for a reason, or lets it go on with undefined. */
   pause(source: string, thread: number, reason: string | undefined): void;
 }
@@ -24,7 +26,10 @@ export class Flows {
   /** A breaker opened or closed. */
   breaker(io: string, open: boolean): void {
     if (open) this.#openBreakers.add(io);
-    else this.#openBreakers.delete(io);
+    else {
+      this.#openBreakers.delete(io);
+      this.#needs.well(io);
+    }
     this.#pauseSources(io, open);
   }
 

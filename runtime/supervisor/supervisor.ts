@@ -84,6 +84,7 @@ export class Supervisor {
     this.#flows = new Flows({
       plan,
       log: events.log,
+      well: io => this.#broadcast({ type: 'io-well', io }),
       pause: (source, thread, reason) =>
         this.#tell(this.slots[this.firstIoSlot + thread]!, { type: 'pause-source', source, reason }),
     });

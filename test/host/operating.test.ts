@@ -1,5 +1,7 @@
 /** What an operator and the supervisor do to a host while it runs (D4, D7, D8; rules 9, 10, 19). */
+
 import { describe, expect, it } from 'vitest';
+import { ClassifiedError } from '../../runtime/errors.ts';
 import { hashId, markOf, readLedger } from '../../runtime/host/ledger.ts';
 import { REPLAYABLE } from '../../runtime/lanes/envelope.ts';
 import { FrameWriter } from '../../runtime/lanes/frame.ts';
@@ -170,6 +172,32 @@ describe('an operator', () => {
       Array.from({ length: 10 }, (_, i) => [`k${14 - i}`, 15 - i]),
     );
     expect([deepest, depth, oldestUnsettledMs]).toEqual([15, 120, 10]);
+  });
+});
+
+describe('an I/O actor that is well again', () => {
+  it('ends the back-off of keys that may wait for it, and of no others', async () => {
+    let isDown = true;
+    const handled: string[] = [];
+    const actor = (uses: string[]) => ({
+      key: (message: Message) => message.key,
+      handle: (message: Message) => {
+        if (isDown) throw new ClassifiedError(message.n === 0 ? 'transient' : 'unknown', 'down');
+        handled.push(message.key);
+      },
+      options: { uses, retry: { attempts: 3, delayMs: 10_000, jitter: 0 } },
+    });
+    const on = await oneHost({ actors: { needy: actor(['out']), free: actor([]) } });
+    on.push('needy', { key: 'waits', n: 0 });
+    on.push('needy', { key: 'is broken itself', n: 1 });
+    on.push('free', { key: 'uses nothing', n: 0 });
+    await on.settle();
+    isDown = false;
+    on.command({ type: 'io-well', io: 'io:out' });
+    await on.settle();
+    expect(handled).toEqual(['waits']);
+    await on.advance(10_000);
+    expect(handled.sort()).toEqual(['is broken itself', 'uses nothing', 'waits']);
   });
 });
 
