@@ -9,7 +9,7 @@ import { ChildRun, Follower, Run, tempDir } from './support.ts';
 
 const KEYS = 24;
 const WINDOW = 2000;
-const LOOPS = 10;
+const LOOPS = 7;
 const set = { 'sources.numbers.checkpoint': true, 'sources.numbers.window.messages': WINDOW };
 
 function written(keys: number, perKey: number): KeyedParams {
