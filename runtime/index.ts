@@ -1,5 +1,6 @@
 /** keymill: keyed work on every core of one Node.js process. The public API; everything else is internal. */
 export type { DeadLetter } from './delivery/dead-letter.ts';
+export { syncFolder } from './delivery/replace-file.ts';
 export type { Clock, Environment, Timer } from './environment.ts';
 export {
   asError,

@@ -3,4 +3,6 @@
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/install.sh dev
+PATH="$PATH:$(sh scripts/promtool.sh)"
+export PATH
 exec sh scripts/node.sh scripts/test.ts "$@"

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
-import { KeymillError, type Log } from '../../runtime/index.ts';
+import { KeymillError, type Log, syncFolder } from '../../runtime/index.ts';
 import { EMPTY_TAIL, type Tail } from './encode.ts';
 import { codeOf } from './faults.ts';
 import type { FileOptions } from './options.ts';
@@ -76,17 +76,6 @@ async function openOrMake(file: string, flags: number, options: FileOptions): Pr
     }
   }
   return handle;
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  // Windows has no handles of folders to sync; there the file system journals names by itself.
-  if (process.platform === 'win32') return;
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function leftIn(opening: Opening, handle: FileHandle, size: number): Promise<Left> {

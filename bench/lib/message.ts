@@ -1,5 +1,5 @@
 /** What all contestants handle: the same messages, keys and work, made from a number. */
-import { mix } from './random.ts';
+import { finalise as mix } from '../../runtime/lanes/key-hash.ts';
 
 /** A small message. `at` is the time it was due at, ns, or 0 where nobody asks. */
 export interface Message {

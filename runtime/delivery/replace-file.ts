@@ -22,8 +22,11 @@ export async function replaceFile(path: string, lines: Iterable<string>): Promis
   await syncFolder(dirname(path));
 }
 
-/** A rename is on the disk when its folder is. Windows has no handles of folders. */
-async function syncFolder(folder: string): Promise<void> {
+/**
+ * A name that was made or changed is on the disk when its folder is. Throws what the system says. Windows has no handles of
+ * folders to sync; there the file system journals names by itself.
+ */
+export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');
   try {

@@ -48,7 +48,8 @@ function scramble(k: number): number {
   return Math.imul((m << 15) | (m >>> 17), C2);
 }
 
-function finalise(value: number): number {
+/** Spreads a number evenly over 0 … 2³²-1 (murmur3's last step). */
+export function finalise(value: number): number {
   let h = value;
   h ^= h >>> 16;
   h = Math.imul(h, 0x85ebca6b);

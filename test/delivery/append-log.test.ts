@@ -1,11 +1,12 @@
 /** The file of lines that dead letters and parked messages rest in. */
 import { appendFile, chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AppendLog, keyFromJson, keyToJson, type LinePlace } from '../../runtime/delivery/append-log.ts';
 import { failNextWrite } from '../support/failing-disk.ts';
 import { messageKey } from '../support/messages.ts';
+import { boundByPermissions } from '../support/permissions.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 async function file(content?: string | Uint8Array): Promise<string> {
@@ -114,10 +115,16 @@ describe('a log', () => {
     await expect(reopened(below)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE', place: { at: below } });
   });
 
-  it.skipIf(process.getuid?.() === 0)('that may not be written is OUTPUT_UNWRITABLE', async () => {
+  it('that may not be written is OUTPUT_UNWRITABLE', async context => {
     const path = await file('x\n');
-    await chmod(path, 0o400);
-    await expect(reopened(path)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+    await chmod(dirname(path), 0o755);
+    await chmod(path, 0o444);
+    boundByPermissions(context);
+    await expect(reopened(path)).rejects.toMatchObject({
+      code: 'OUTPUT_UNWRITABLE',
+      message: expect.stringContaining('EACCES'),
+      place: { at: path },
+    });
   });
 });
 

@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isMainThread } from 'node:worker_threads';
-import { expect, onTestFinished, type TestContext, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { file } from '../../actors/file/index.ts';
 import { type Environment, systemEnvironment } from '../../runtime/environment.ts';
+import { boundByPermissions } from '../support/permissions.ts';
 import { append, DONE, errorOf, opened, picture, readAll, tempFolder, thrownBy, write } from './support.ts';
 
 const text = (...path: string[]) => readFile(join(...path), 'utf8');
@@ -237,17 +237,6 @@ test('an output that cannot be written is refused at opening', async context => 
       place: { at: expect.stringContaining(folder) },
     });
 });
-
-/** Permissions do not bind root: stops being root until the test ends, or skips the test and says why. */
-function boundByPermissions(context: TestContext): void {
-  if (process.getuid?.() !== 0) return;
-  if (!isMainThread) {
-    console.log('skipped: permissions do not bind root, and a worker thread cannot stop being root');
-    context.skip('permissions do not bind root');
-  }
-  process.seteuid!(65_534); // nobody
-  onTestFinished(() => process.seteuid!(0));
-}
 
 test('a failed sync answers with an error, and what was written is cut off again', async () => {
   const folder = await tempFolder();
