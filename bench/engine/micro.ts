@@ -3,7 +3,7 @@ import { deserialize, serialize } from 'node:v8';
 import { Bench as Tinybench } from 'tinybench';
 import { FRAME_MESSAGES, FrameWriter, readFrame } from '../../runtime/lanes/frame.ts';
 import { hashKey } from '../../runtime/lanes/key-hash.ts';
-import { Item, NOWHERE } from '../../runtime/mailbox/item.ts';
+import { Arrival, Item, NOWHERE } from '../../runtime/mailbox/item.ts';
 import { Mailbox } from '../../runtime/mailbox/mailbox.ts';
 import { Turns } from '../../runtime/mailbox/turns.ts';
 import { Child, type Commands } from '../lib/child.ts';
@@ -80,8 +80,10 @@ function envelopeOf(message: Message, position: number) {
   };
 }
 
+const ARRIVAL = new Arrival('tell', 1, 2, 0);
+
 function itemOf(message: Message, i: number): Item {
-  return new Item(message, message.key, hashKey(message.key), NOWHERE, i, 80, 'tell', 1, i, '', 2, null, 0);
+  return new Item(message, message.key, hashKey(message.key), NOWHERE, i, 80, ARRIVAL, i, '', null);
 }
 
 export const micro: Case = {

@@ -32,7 +32,7 @@ export async function open({ workers }: Setup): Promise<Rival> {
       else if (++ended === workers) drained!();
     });
   });
-  const home = (message: Message): number => (workers === 1 ? 0 : hashKey(message.key) % workers);
+  const home = (message: Message): number => (workers === 1 ? 0 : (hashKey(message.key) >>> 0) % workers);
   return {
     send(message) {
       const worker = home(message);

@@ -5,6 +5,7 @@
 
 import type { Envelope } from '../lanes/envelope.ts';
 import type { DEAD, DROPPED, Outcome, Owner } from '../lanes/port.ts';
+import type { ArrayPool } from '../mailbox/arrays.ts';
 import type { Item } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { BatchTrigger } from '../topology/define.ts';
@@ -15,10 +16,17 @@ export interface Sending {
   readonly message: Envelope;
 }
 
+const NO_SENDS: Sending[] = [];
+const NO_ITEMS: Item[] = [];
+
 export class Batch implements Owner {
   readonly cell: Cell;
   readonly mailbox: Mailbox;
-  readonly items: Item[];
+  /** From a pool, to which it returns when the batch is over and settled: none are left then. */
+  items: Item[];
+  readonly #arrays: ArrayPool;
+  /** Items that succeeded and whose children have not settled. */
+  #unsettled = 0;
   readonly trigger: BatchTrigger;
   /** Slot in the in-flight ledger, -1 when the handler is not running. */
   ledger = -1;
@@ -28,7 +36,8 @@ export class Batch implements Owner {
   startedAt = 0;
   timedOut = false;
   abort: AbortController | null = null;
-  sends: Sending[] = [];
+  /** What the handler sent since the last item that succeeded. */
+  sends: Sending[] = NO_SENDS;
   /** Marks of ctx.fail. */
   failures: Map<number, unknown> | null = null;
   /** Children that wait for room; the slot of the batch is not free before they left. */
@@ -38,12 +47,36 @@ export class Batch implements Owner {
   previous: Batch | null = null;
   next: Batch | null = null;
 
-  constructor(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean) {
+  constructor(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean, arrays: ArrayPool) {
     this.cell = cell;
     this.mailbox = mailbox;
     this.items = items;
     this.trigger = trigger;
     this.alone = alone;
+    this.#arrays = arrays;
+  }
+
+  /** Keeps a message that the handler sent. */
+  send(parent: Item, message: Envelope): void {
+    if (this.sends === NO_SENDS) this.sends = [];
+    this.sends.push({ parent, message });
+  }
+
+  /** An item succeeded, and its children are on their way. */
+  leaveUnsettled(item: Item): void {
+    this.#unsettled++;
+    const { mailbox, cell } = this;
+    mailbox.unsettled++;
+    if (cell.options.onKeyFull !== 'park') return;
+    mailbox.waiting ??= new Set();
+    mailbox.waiting.add(item);
+  }
+
+  /** Gives its array back if nobody will ask for its items any more. */
+  closeIfSettled(): void {
+    if (!this.ended || this.unaccepted > 0 || this.#unsettled > 0 || this.items === NO_ITEMS) return;
+    this.#arrays.give(this.items);
+    this.items = NO_ITEMS;
   }
 
   get signal(): AbortSignal {
@@ -63,6 +96,8 @@ export class Batch implements Owner {
     if (item.pending > 0) return;
     this.mailbox.unsettled--;
     this.mailbox.waiting?.delete(item);
+    this.#unsettled--;
+    this.closeIfSettled();
   }
 }
 

@@ -1,6 +1,8 @@
 /**
  * One actor on one host: its definition and options, its mailboxes by partition, and what it has in flight.
  */
+
+import { IdleLine } from '../mailbox/idle-line.ts';
 import type { Item } from '../mailbox/item.ts';
 import { Mailbox, MailboxList } from '../mailbox/mailbox.ts';
 import { createSizing, type Sizing } from '../mailbox/sizing.ts';
@@ -28,11 +30,12 @@ export class Cell {
   readonly limitBytes: number;
   readonly sizing: Sizing;
   readonly stats = new ActorStats();
-  readonly idle = new MailboxList();
+  readonly idle = new IdleLine();
   /** Mailboxes that would take their turn if `concurrency` allowed one more batch. */
   readonly crowd = new MailboxList();
   readonly shared: Mailbox | null;
-  readonly #partitions: (Map<Key, Mailbox> | undefined)[] = [];
+  /** The keys in memory by their hash; those that share one are linked. */
+  readonly #keys = new Map<number, Mailbox>();
   readonly #mask: number;
   /** Items to run alone, by hash of their key (rule 10); moved to the mailbox when it appears. */
   readonly suspects = new Map<number, Suspect>();
@@ -74,42 +77,49 @@ export class Cell {
   }
 
   /** The mailbox of a key, made when there is none. */
-  mailboxOf(key: Key, hash: number): Mailbox {
+  mailboxOf(key: Key, hash: number, now: number): Mailbox {
     if (this.shared !== null) return this.#adopt(this.shared);
-    const partition = hash & this.#mask;
-    let keys = this.#partitions[partition];
-    if (keys === undefined) {
-      keys = new Map();
-      this.#partitions[partition] = keys;
-    }
-    let mailbox = keys.get(key);
+    const first = this.#keys.get(hash);
+    let mailbox = first;
+    while (mailbox !== undefined && mailbox.key !== key) mailbox = mailbox.sibling ?? undefined;
     if (mailbox === undefined) {
       mailbox = new Mailbox(this.index, key, hash);
-      keys.set(key, mailbox);
+      mailbox.sibling = first ?? null;
+      this.#keys.set(hash, mailbox);
       this.stats.residentKeys++;
-      this.idle.push(mailbox);
+      this.idle.push(mailbox, now);
     }
     return this.suspects.size > 0 ? this.#adopt(mailbox) : mailbox;
   }
 
   find(key: Key, hash: number): Mailbox | undefined {
-    return this.shared ?? this.#partitions[hash & this.#mask]?.get(key);
+    if (this.shared !== null) return this.shared;
+    let mailbox = this.#keys.get(hash);
+    while (mailbox !== undefined && mailbox.key !== key) mailbox = mailbox.sibling ?? undefined;
+    return mailbox;
   }
 
   forget(mailbox: Mailbox): void {
     if (mailbox === this.shared) return;
-    const keys = this.#partitions[mailbox.hash & this.#mask];
-    if (keys?.get(mailbox.key) !== mailbox) return;
-    keys.delete(mailbox.key);
+    if (!mailbox.isResident) return;
+    mailbox.isResident = false;
     this.stats.residentKeys--;
+    const first = this.#keys.get(mailbox.hash)!;
+    if (first === mailbox) {
+      if (mailbox.sibling === null) this.#keys.delete(mailbox.hash);
+      else this.#keys.set(mailbox.hash, mailbox.sibling);
+      return;
+    }
+    let before = first;
+    while (before.sibling !== mailbox) before = before.sibling!;
+    before.sibling = mailbox.sibling;
   }
 
   *mailboxes(partition?: number): Iterable<Mailbox> {
     if (this.shared !== null) yield this.shared;
-    if (partition !== undefined) {
-      const keys = this.#partitions[partition];
-      if (keys) yield* keys.values();
-    } else for (const keys of this.#partitions) if (keys) yield* keys.values();
+    for (const first of this.#keys.values())
+      for (let mailbox: Mailbox | null = first; mailbox !== null; mailbox = mailbox.sibling)
+        if (partition === undefined || (mailbox.hash & this.#mask) === partition) yield mailbox;
   }
 
   isFull(mailbox: Mailbox, size: number): boolean {

@@ -53,9 +53,7 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
   }
 
   get key(): Key {
-    return this.#batch.mailbox === this.#batch.cell.shared
-      ? this.#batch.items[this.#batch.index]!.key
-      : this.#batch.mailbox.key;
+    return this.#batch.mailbox === this.#batch.cell.shared ? this.#current.key : this.#batch.mailbox.key;
   }
 
   get trigger(): BatchTrigger {
@@ -71,11 +69,11 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
   }
 
   get attempt(): number {
-    return this.#batch.items[this.#batch.index]!.calls;
+    return this.#current.calls;
   }
 
   get id(): string {
-    return this.#batch.items[this.#batch.index]!.id;
+    return this.#current.id;
   }
 
   get state(): unknown {
@@ -122,7 +120,7 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
     else
       this.#host.send(
         this.#batch,
-        this.#batch.items[this.#batch.index]!,
+        this.#current,
         args[0] as ActorRef<never>,
         args[1],
         args[2] as SendOptions | undefined,
@@ -131,13 +129,7 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
 
   async ask<M, R>(to: ActorRef<M, R>, message: M, options?: SendOptions): Promise<R> {
     this.#mustRun('ask');
-    return (await this.#host.ask(
-      this.#batch,
-      this.#batch.items[this.#batch.index]!,
-      to as ActorRef<never>,
-      message,
-      options,
-    )) as R;
+    return (await this.#host.ask(this.#batch, this.#current, to as ActorRef<never>, message, options)) as R;
   }
 
   timer(name: string, afterMs: number): void {
@@ -149,6 +141,13 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
     this.#item(index);
     this.#batch.failures ??= new Map();
     this.#batch.failures.set(index, error);
+  }
+
+  /** The item that the handler is at. */
+  get #current(): Item {
+    const item = this.#batch.items[this.#batch.index];
+    if (!item) throw this.#tooLate('key, id or attempt');
+    return item;
   }
 
   #item(index: unknown): Item {
@@ -163,10 +162,13 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
   }
 
   #mustRun(what: string): void {
-    if (this.#batch.ended)
-      throw new KeymillError('SEND_TOO_LATE', `ctx.${what} of a handler that has ended`, {
-        place: { actor: this.actor },
-      });
+    if (this.#batch.ended) throw this.#tooLate(what);
+  }
+
+  #tooLate(what: string): KeymillError {
+    return new KeymillError('SEND_TOO_LATE', `ctx.${what} of a handler that has ended`, {
+      place: { actor: this.actor },
+    });
   }
 }
 

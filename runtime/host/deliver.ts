@@ -9,11 +9,10 @@ import type { Environment } from '../environment.ts';
 import { KeymillError } from '../errors.ts';
 import { TIMER } from '../lanes/envelope.ts';
 import type { Sender } from '../lanes/sender.ts';
-import { ArrayPool } from '../mailbox/arrays.ts';
 import type { Item } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { BatchTrigger, Key } from '../topology/define.ts';
-import { Batch, settlePart } from './batch.ts';
+import { Batch, type Sending, settlePart } from './batch.ts';
 import type { Cell } from './cell.ts';
 import { type ContextHost, HandlerContext } from './context.ts';
 import { type Failed, isThenable, Unattributed } from './failed.ts';
@@ -49,13 +48,12 @@ export interface DeliveryNeeds {
   recycle(ledgerSlot: number): void;
 }
 
-const NOTHING: readonly unknown[] = [];
+const NOTHING: readonly never[] = [];
 
 export class Delivery {
   readonly #needs: DeliveryNeeds;
   readonly #running: Running;
   readonly #failures: Failures;
-  readonly #arrays = new ArrayPool();
 
   constructor(needs: DeliveryNeeds) {
     this.#needs = needs;
@@ -80,7 +78,7 @@ export class Delivery {
       this.#needs.freed(cell, mailbox);
       return;
     }
-    const batch = new Batch(cell, mailbox, items, trigger, alone);
+    const batch = new Batch(cell, mailbox, items, trigger, alone, this.#needs.scheduler.arrays);
     mailbox.inFlight = items;
     // A `handle` actor is at one item at a time; those before it are done.
     batch.ledger = ledger.enter(
@@ -116,7 +114,7 @@ export class Delivery {
 
   #callBatch(batch: Batch, context: HandlerContext): void {
     const { items, cell } = batch;
-    const bodies = this.#arrays.take<unknown>(items.length);
+    const bodies = this.#needs.scheduler.arrays.take<unknown>(items.length);
     for (let i = 0; i < items.length; i++) {
       bodies[i] = items[i]!.body;
       this.#countCall(cell, items[i]!);
@@ -125,7 +123,7 @@ export class Delivery {
     const ended = (value: unknown, thrown: unknown, threw: boolean): void => {
       this.#batchEnded(batch, value, thrown, threw);
       context.messages = NOTHING;
-      this.#arrays.give(bodies);
+      this.#needs.scheduler.arrays.give(bodies);
     };
     let result: unknown;
     try {
@@ -164,6 +162,7 @@ export class Delivery {
         return;
       }
       if (isThenable(result)) {
+        if (batch.index > 0) this.#running.restart(batch);
         result.then(
           value => {
             if (this.#itemDone(batch, item, value)) this.#callNext(batch, context);
@@ -174,7 +173,7 @@ export class Delivery {
       }
       if (!this.#itemDone(batch, item, result)) return;
     }
-    this.#ended(batch, [], []);
+    this.#through(batch);
   }
 
   /**
@@ -183,13 +182,13 @@ export class Delivery {
    */
   #itemDone(batch: Batch, item: Item, value: unknown): boolean {
     this.#succeeded(batch, item, batch.index, value, batch.sends);
-    batch.sends = [];
+    batch.sends.length = 0;
     batch.index++;
     if (batch.unaccepted > 0) {
       this.#ended(batch, [], []);
       return false;
     }
-    this.#running.restart(batch);
+    if (batch.timedOut) this.#running.restart(batch);
     return true;
   }
 
@@ -201,6 +200,7 @@ export class Delivery {
 
   #batchEnded(batch: Batch, value: unknown, thrown: unknown, threw: boolean): void {
     const { items, failures } = batch;
+    if (!threw && failures === null) return this.#allSucceeded(batch, value);
     const succeeded: number[] = [];
     const failed: Failed[] = [];
     if (threw && failures === null) {
@@ -227,6 +227,30 @@ export class Delivery {
     this.#ended(batch, succeeded, failed, replies);
   }
 
+  /** The way of most batches, which makes no arrays. */
+  #allSucceeded(batch: Batch, value: unknown): void {
+    const { items } = batch;
+    const replies = Array.isArray(value) ? (value as unknown[]) : null;
+    const sends = sendsByParent(batch.sends);
+    this.#running.untrack(batch);
+    for (let i = 0; i < items.length; i++)
+      this.#succeeded(batch, items[i]!, i, replies === null ? undefined : replies[i], sends?.get(items[i]!) ?? NOTHING);
+    this.#close(batch, true);
+  }
+
+  /** All items of a `handle` actor succeeded, and were settled on the way. */
+  #through(batch: Batch): void {
+    this.#running.untrack(batch);
+    this.#close(batch, true);
+  }
+
+  #close(batch: Batch, isWell: boolean): void {
+    const { cell, mailbox } = batch;
+    if (isWell) mailbox.failures = 0;
+    this.#needs.handled(cell, mailbox);
+    this.#finish(batch);
+  }
+
   /**
    * The handler is over. `succeeded` are indexes of a batch handler's successes (a `handle` actor settled its own on
    * the way); everything else from `batch.index` on that is not failed was held back by a failure before it.
@@ -240,19 +264,10 @@ export class Delivery {
     const { cell, mailbox, items } = batch;
     this.#running.untrack(batch);
     const done = new Set(succeeded);
-    const sends = batch.sends;
-    batch.sends = [];
-    if (sends.length > 0 && done.size < items.length) this.#needs.environment.probe?.('children.discarded');
-    for (const index of succeeded) {
-      const item = items[index]!;
-      this.#succeeded(
-        batch,
-        item,
-        index,
-        replies[index],
-        sends.filter(send => send.parent === item),
-      );
-    }
+    const sends = sendsByParent(batch.sends);
+    if (sends !== null && done.size < items.length) this.#needs.environment.probe?.('children.discarded');
+    for (const index of succeeded)
+      this.#succeeded(batch, items[index]!, index, replies[index], sends?.get(items[index]!) ?? NOTHING);
     const back: Item[] = [];
     for (let i = batch.index; i < items.length; i++) if (!done.has(i)) this.#goesBack(items[i]!, back);
     mailbox.unshift(back, 0, back.length);
@@ -263,9 +278,7 @@ export class Delivery {
     }
     for (const { index, error, isMarked } of failed)
       this.#failures.failed(batch, items[index]!, error, isMarked === true);
-    if (failed.length === 0) mailbox.failures = 0;
-    this.#needs.handled(cell, mailbox);
-    this.#finish(batch);
+    this.#close(batch, failed.length === 0);
   }
 
   #goesBack(item: Item, back: Item[]): void {
@@ -279,13 +292,7 @@ export class Delivery {
     item.pending = -1;
   }
 
-  #succeeded(
-    batch: Batch,
-    item: Item,
-    index: number,
-    value: unknown,
-    sends: readonly { parent: Item; message: Parameters<Sender['send']>[0] }[],
-  ): void {
+  #succeeded(batch: Batch, item: Item, index: number, value: unknown, sends: readonly Sending[]): void {
     const { cell } = batch;
     cell.stats.done++;
     item.solo = false;
@@ -297,7 +304,7 @@ export class Delivery {
     // sent from here would overtake an earlier one that was withdrawn (Sender.laneOpened).
     const isOrphan = batch.isOrphan(index);
     if (sends.length > 0) this.#needs.environment.probe?.(isOrphan ? 'children.discarded' : 'children.sent');
-    for (const { message } of isOrphan ? [] : sends) {
+    for (const { message } of isOrphan ? NOTHING : sends) {
       item.pending++;
       const accepted = (): void => {
         if (--batch.unaccepted === 0) this.#finish(batch);
@@ -309,15 +316,23 @@ export class Delivery {
       }
     }
     settlePart(item);
-    if (item.pending === 0) return;
-    batch.mailbox.unsettled++;
-    if (cell.options.onKeyFull === 'park') {
-      batch.mailbox.waiting ??= new Set();
-      batch.mailbox.waiting.add(item);
-    }
+    if (item.pending > 0) batch.leaveUnsettled(item);
   }
 
   #finish(batch: Batch): void {
-    if (batch.ended && batch.unaccepted === 0) this.#needs.freed(batch.cell, batch.mailbox);
+    if (!batch.ended || batch.unaccepted > 0) return;
+    batch.closeIfSettled();
+    this.#needs.freed(batch.cell, batch.mailbox);
   }
+}
+
+function sendsByParent(sends: readonly Sending[]): Map<Item, Sending[]> | null {
+  if (sends.length === 0) return null;
+  const byParent = new Map<Item, Sending[]>();
+  for (const send of sends) {
+    const its = byParent.get(send.parent);
+    if (its) its.push(send);
+    else byParent.set(send.parent, [send]);
+  }
+  return byParent;
 }

@@ -7,7 +7,7 @@ import type { Environment } from '../environment.ts';
 import { asError, toWire, type WireError } from '../errors.ts';
 import { Homes } from '../lanes/homes.ts';
 import { loopback } from '../lanes/loopback.ts';
-import { BOUNCED, type Port } from '../lanes/port.ts';
+import { BOUNCED } from '../lanes/port.ts';
 import { Sender, type Target } from '../lanes/sender.ts';
 import type { Item, Origin } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
@@ -19,7 +19,7 @@ import type { Command, Report } from './control.ts';
 import { Delivery } from './deliver.ts';
 import type { HostPlan } from './host-plan.ts';
 import { snapshotCell } from './inspect.ts';
-import { Intake } from './intake.ts';
+import { Intakes } from './intakes.ts';
 import { Ledger } from './ledger.ts';
 import { operate, wakeBackedOff } from './operating.ts';
 import { Outgoing } from './outgoing.ts';
@@ -47,8 +47,7 @@ export class Host {
   readonly #releases: Releases;
   readonly #report: (report: Report) => void;
   readonly homes: Homes;
-  readonly #intakes = new Map<number, Intake>();
-  readonly #dirty = new Set<Intake>();
+  readonly #intakes: Intakes;
   #flushing = false;
   readonly #logs = new Map<string, Log>();
 
@@ -75,6 +74,7 @@ export class Host {
       this.homes,
       targets,
       slot => this.#requestLane(slot),
+      () => this.#wantFlush(),
     );
     this.asks = new Asks(environment);
     plan.actors.forEach((actor, index) => {
@@ -86,6 +86,14 @@ export class Host {
     });
     for (const { count } of plan.suspects) Atomics.add(plan.gauges, 1, count);
     for (const suspect of plan.suspects) this.cells[suspect.actor]?.suspects.set(suspect.hash, suspect);
+    const priorities = new Set(this.cells.flatMap(cell => (cell ? [cell.options.priority] : [])));
+    this.#intakes = new Intakes({
+      environment,
+      unpacksAtOnce: priorities.size > 1,
+      arrived: () => this.scheduler.arrived(),
+      accept: (item, actor, homesSeen) => this.#accept(item, actor, homesSeen),
+      dirty: () => this.#wantFlush(),
+    });
     const ledger = new Ledger(plan.ledger);
     for (const { actor, hash, idHash } of plan.quarantined) this.cells[actor]?.quarantine(hash, idHash);
     this.scheduler = new Scheduler({
@@ -93,6 +101,8 @@ export class Host {
       options: plan.options,
       cells: this.cells,
       ledger,
+      backlog: this.#intakes,
+      ranOut: () => this.flush(),
       deliver: (cell, mailbox, items, trigger, alone) => {
         if (alone) Atomics.sub(plan.gauges, 1, 1);
         this.#room.maybeFree(cell, mailbox);
@@ -153,7 +163,7 @@ export class Host {
       parking: this.#parking,
       room: this.#room,
       released: partition => {
-        for (const intake of this.#intakes.values()) intake.released(partition);
+        this.#intakes.released(partition);
         this.flush(); // what was bounced and settled must be on its way before the supervisor opens the new home
         report({ type: 'released', partition });
       },
@@ -205,8 +215,7 @@ export class Host {
   /** Sends what this turn collected: frames and settlements. */
   flush(): void {
     this.sender.flush();
-    for (const intake of this.#dirty) intake.flush();
-    this.#dirty.clear();
+    this.#intakes.flush();
   }
 
   // ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -217,7 +226,7 @@ export class Host {
       case 'lane-out':
         return this.sender.laneOpened(command.slot, command.port);
       case 'lane-in':
-        return this.#openIntake(command.slot, command.incarnation, command.port);
+        return this.#intakes.open(command.slot, command.incarnation, command.port);
       case 'peer-down':
         return this.#peerDown(command.slot);
       case 'peer-up':
@@ -228,6 +237,7 @@ export class Host {
         this.#parking.learn(this.homes);
         return this.sender.homesChanged();
       case 'release':
+        this.#intakes.pullAll();
         return this.#releases.release(command.partition);
       case 'drain':
         this.scheduler.draining = command.draining;
@@ -244,28 +254,14 @@ export class Host {
   #requestLane(slot: number): void {
     if (slot !== this.plan.slot) return this.#report({ type: 'lane-request', slot });
     const [out, into] = loopback(this.environment);
-    this.#openIntake(slot, this.plan.incarnation, into);
+    this.#intakes.open(slot, this.plan.incarnation, into);
     // The sender is about to use the lane it asked for: open it when it has.
     this.environment.endOfTurn(() => this.sender.laneOpened(slot, out));
   }
 
-  #openIntake(slot: number, incarnation: number, port: Port): void {
-    this.#intakes.get(slot)?.orphan();
-    const intake = new Intake(
-      slot,
-      incarnation,
-      port,
-      this.environment,
-      dirty => this.#markDirty(dirty),
-      (item, actor, homesSeen) => this.#accept(item, actor, homesSeen),
-      () => this.scheduler.wake(),
-    );
-    this.#intakes.set(slot, intake);
-  }
-
-  #markDirty(intake: Intake): void {
-    this.#dirty.add(intake);
-    if (this.#flushing) return;
+  /** What is sent while turns run leaves when they have run, all else at the end of the turn of the event loop. */
+  #wantFlush(): void {
+    if (this.#flushing || this.scheduler.isRunning) return;
     this.#flushing = true;
     this.environment.endOfTurn(() => {
       this.#flushing = false;
@@ -276,10 +272,8 @@ export class Host {
   /** A sender died. Of what it sent, queued items that will be replayed are dropped; what runs may finish (rule 9). */
   #peerDown(slot: number): void {
     this.sender.peerDown(slot);
-    const intake = this.#intakes.get(slot);
+    const intake = this.#intakes.close(slot);
     if (!intake) return;
-    this.#intakes.delete(slot);
-    intake.orphan();
     for (const cell of this.cells)
       if (cell)
         for (const mailbox of [...cell.mailboxes()]) {
@@ -326,7 +320,7 @@ export class Host {
       this.#parking.learn(this.homes);
       return;
     }
-    const mailbox = cell.mailboxOf(item.key, item.hash);
+    const mailbox = cell.mailboxOf(item.key, item.hash, this.scheduler.now);
     cell.stats.enqueued++;
     if (mailbox.parked > 0) this.#parking.park(cell, mailbox, item);
     else if ((mailbox.refusing === 0 && !cell.isFull(mailbox, item.size)) || this.#room.make(cell, mailbox, item))
@@ -346,14 +340,14 @@ export class Host {
     mailbox.push(item, priority);
     cell.stats.depth++;
     cell.stats.depthBytes += item.size;
-    this.scheduler.consider(cell, mailbox);
+    this.scheduler.consider(cell, mailbox, this.scheduler.now);
     if (mailbox.count === 1) this.#residents.bound(cell);
   }
 
   /** A batch is over and its children left: the key may go on, unless its partition is leaving. */
   #freed(cell: Cell, mailbox: Mailbox): void {
     this.#releases.handled(cell, mailbox);
-    if (cell.find(mailbox.key, mailbox.hash) !== mailbox) return; // it has left memory
+    if (!mailbox.isResident) return;
     this.#room.maybeFree(cell, mailbox);
     this.scheduler.release(cell, mailbox);
   }
@@ -372,6 +366,7 @@ export class Host {
   // ── operating ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #operate(command: Extract<Command, { type: 'key' }>): void {
+    this.#intakes.pullAll(); // what came for the key
     const cell = this.cells[command.actor];
     const needs = {
       environment: this.environment,

@@ -52,9 +52,9 @@ export function snapshotCell(cell: Cell, now: number): ActorSnapshot {
     for (const item of batch.items) if (item.arrivedAt < oldest) oldest = item.arrivedAt;
   return {
     ...cell.stats.figures(),
-    queueing: cell.stats.queueing,
-    processing: cell.stats.processing,
-    endToEnd: cell.stats.endToEnd,
+    queueing: cell.stats.queueing.words,
+    processing: cell.stats.processing.words,
+    endToEnd: cell.stats.endToEnd.words,
     capacity: cell.limitMessages,
     deepest,
     oldestUnsettledMs: now - oldest,

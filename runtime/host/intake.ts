@@ -1,23 +1,37 @@
 /**
- * The receiving end of a lane: unpacks frames into items and sends settlements, replies and key holds back, many in one
- * message at the end of a turn. Nothing here waits on a mailbox (rule 7).
+ * The receiving end of a lane: keeps frames until the host wants more, unpacks them into items, and sends settlements,
+ * replies and key holds back, many in one message. Nothing here waits on a mailbox (rule 7).
  */
 import type { Environment } from '../environment.ts';
 import { KeymillError, toWire } from '../errors.ts';
-import { packValue, readFrame } from '../lanes/frame.ts';
+import { packValue, readFrame, readHead } from '../lanes/frame.ts';
 import type { Port, Returns, SettleCode } from '../lanes/port.ts';
-import { Item, type Origin } from '../mailbox/item.ts';
+import { Arrival, Item, type Origin } from '../mailbox/item.ts';
 import type { Key } from '../topology/define.ts';
+
+export interface IntakeNeeds {
+  readonly environment: Environment;
+  /** A frame came. `priority`: the most urgent one that its messages name, or NO_PRIORITY. */
+  arrived(intake: Intake, priority: number): void;
+  /** A message of a frame that is unpacked. `homesSeen`: version of the partition table that its sender knew. */
+  accept(item: Item, actor: number, homesSeen: number): void;
+  /** Something is to be sent back. */
+  dirty(intake: Intake): void;
+}
 
 export class Intake implements Origin {
   readonly slot: number;
   readonly incarnation: number;
   alive = true;
   readonly #port: Port;
-  readonly #environment: Environment;
-  readonly #dirty: (intake: Intake) => void;
-  /** seq × 4 + code, in the order of settling. */
-  #settled: number[] = [];
+  readonly #needs: IntakeNeeds;
+  /** Frames that came, oldest first, and when. */
+  readonly #packed: { bytes: Uint8Array; at: number }[] = [];
+  /** Settled runs (first, last, code) but for the one that grows, which is below; -1 for none. */
+  #runs: number[] = [];
+  #first = 0;
+  #lastSettled = 0;
+  #code = -1;
   #ordered = true;
   #replies: NonNullable<Returns['replies']> = [];
   #hold: NonNullable<Returns['hold']> = [];
@@ -28,32 +42,26 @@ export class Intake implements Origin {
   #last = -1;
   #isDirty = false;
 
-  constructor(
-    slot: number,
-    incarnation: number,
-    port: Port,
-    environment: Environment,
-    dirty: (intake: Intake) => void,
-    accept: (item: Item, actor: number, homesSeen: number) => void,
-    turn: () => void,
-  ) {
+  constructor(slot: number, incarnation: number, port: Port, needs: IntakeNeeds) {
     this.slot = slot;
     this.incarnation = incarnation;
     this.#port = port;
-    this.#environment = environment;
-    this.#dirty = dirty;
-    port.onMessage(message => {
-      this.#unpack(message as Uint8Array, accept);
-      turn();
-    });
+    this.#needs = needs;
+    port.onMessage(message => this.#receive(message as Uint8Array));
   }
 
   settle(seq: number, code: SettleCode): void {
     if (!this.alive) return;
-    const settled = this.#settled;
-    const entry = seq * 4 + code;
-    if (settled.length > 0 && entry < settled[settled.length - 1]!) this.#ordered = false;
-    settled.push(entry);
+    if (code === this.#code && seq === this.#lastSettled + 1) {
+      this.#lastSettled = seq;
+      return; // and is marked dirty since the run began
+    }
+    if (this.#code >= 0) {
+      this.#runs.push(this.#first, this.#lastSettled, this.#code);
+      if (seq < this.#lastSettled) this.#ordered = false;
+    }
+    this.#first = this.#lastSettled = seq;
+    this.#code = code;
     this.#touch();
   }
 
@@ -108,7 +116,7 @@ export class Intake implements Origin {
     this.#isDirty = false;
     if (!this.alive) return;
     const returns: Returns = {};
-    if (this.#settled.length > 0) returns.runs = this.#runs();
+    if (this.#code >= 0) returns.runs = this.#takeRuns();
     if (this.#tried.length > 0) returns.tried = this.#tried;
     if (this.#replies.length > 0) returns.replies = this.#replies;
     if (this.#hold.length > 0) returns.hold = this.#hold;
@@ -125,60 +133,69 @@ export class Intake implements Origin {
   #touch(): void {
     if (this.#isDirty) return;
     this.#isDirty = true;
-    this.#dirty(this);
+    this.#needs.dirty(this);
   }
 
-  /** Joins what settled into runs of consecutive numbers with the same code. */
-  #runs(): Float64Array {
-    const settled = this.#ordered ? this.#settled : Array.from(Float64Array.from(this.#settled).sort());
-    const runs: number[] = [];
-    let first = -1;
-    let last = -2;
-    let code = -1;
-    for (const entry of settled) {
-      const seq = Math.floor(entry / 4);
-      const its = entry % 4;
-      if (seq === last + 1 && its === code) last = seq;
-      else {
-        if (code >= 0) runs.push(first, last, code);
-        first = last = seq;
-        code = its;
-      }
-    }
-    runs.push(first, last, code);
-    this.#settled = [];
+  /** Settled runs in order of their numbers: first, last, code. Neighbours are joined, those of a frame mostly all. */
+  #takeRuns(): number[] {
+    const runs = this.#runs;
+    this.#runs = [];
+    runs.push(this.#first, this.#lastSettled, this.#code);
+    this.#code = -1;
+    if (this.#ordered) return runs;
     this.#ordered = true;
-    return Float64Array.from(runs);
+    return joined(runs);
   }
 
-  #unpack(bytes: Uint8Array, accept: (item: Item, actor: number, homesSeen: number) => void): void {
-    if (!this.alive) return;
-    const frame = readFrame(bytes);
-    if (frame.incarnation !== this.incarnation || frame.slot !== this.slot) return; // each incarnation has a port of its own
-    const now = this.#environment.clock.now();
-    this.#last = frame.seqOf(frame.bodies.length - 1);
+  /** Unpacks the frame that came first; false when there is none. */
+  unpackNext(): boolean {
+    const packed = this.#packed.shift();
+    if (packed === undefined) return false;
+    const frame = readFrame(packed.bytes);
+    const { keys, bodies, hashes, sizes } = frame;
+    this.#last = frame.seqOf(frame.count - 1);
     let index = 0;
     let extra = 0;
-    for (const [actor, flags, source, epoch, count, positions, paths] of frame.groups)
+    for (const [actor, flags, source, epoch, count, positions, paths] of frame.groups) {
+      const arrival = new Arrival(source, epoch, flags, packed.at);
       for (let i = 0; i < count; i++, index++) {
         const extras = frame.extras[extra]?.[0] === index ? frame.extras[extra++]![1] : null;
-        const position = typeof positions === 'number' ? positions + i : positions[i]!;
         const item = new Item(
-          frame.bodies[index],
-          frame.keys[index]!,
-          frame.hashesAndSizes[2 * index]!,
+          bodies[index],
+          keys[index]!,
+          hashes[index]!,
           this,
           frame.seqOf(index),
-          frame.hashesAndSizes[2 * index + 1]!,
-          source,
-          epoch,
-          position,
+          sizes[index]!,
+          arrival,
+          typeof positions === 'number' ? positions + i : positions[i]!,
           paths === 0 ? '' : paths[i]!,
-          flags,
           extras,
-          now,
         );
-        accept(item, actor, frame.homes);
+        this.#needs.accept(item, actor, frame.homes);
       }
+    }
+    return true;
   }
+
+  #receive(bytes: Uint8Array): void {
+    if (!this.alive) return;
+    const { slot, incarnation, priority } = readHead(bytes);
+    if (incarnation !== this.incarnation || slot !== this.slot) return; // each incarnation has a port of its own
+    this.#packed.push({ bytes, at: this.#needs.environment.clock.now() });
+    this.#needs.arrived(this, priority);
+  }
+}
+
+/** Runs in any order, sorted and joined with their neighbours. */
+function joined(runs: readonly number[]): number[] {
+  const order = Array.from({ length: runs.length / 3 }, (_, i) => 3 * i).sort((a, b) => runs[a]! - runs[b]!);
+  const sorted: number[] = [];
+  for (const at of order) {
+    const end = sorted.length;
+    if (end > 0 && sorted[end - 2]! + 1 === runs[at] && sorted[end - 1] === runs[at + 2])
+      sorted[end - 2] = runs[at + 1]!;
+    else sorted.push(runs[at]!, runs[at + 1]!, runs[at + 2]!);
+  }
+  return sorted;
 }

@@ -1,6 +1,7 @@
 /**
  * The in-flight ledger of a host: which batches its handlers are in, in shared memory, so that the supervisor can read
- * after a death who was there (rule 10). Writing a record costs a few stores, no message.
+ * after a death who was there (rule 10). Writing a record costs a few stores, no message, and no barrier: a thread does not
+ * end between two of them, and who reads after its end sees them all.
  *
  * Layout: RECORD Int32 words a slot: [0] actor index + 1, 0 when free · [1] hash of the key · [2] items · [3] ALONE when
  * it was the only batch in flight · [4] hash of the id of the item, for ALONE · [5] mark of the item that the handler is
@@ -45,7 +46,7 @@ export class Ledger {
     this.words[at + 3] = aloneId === null ? 0 : ALONE;
     this.words[at + 4] = aloneId === null ? 0 : hashId(aloneId);
     this.words[at + 5] = mark;
-    Atomics.store(this.words, at, actor + 1); // last: the record counts from now on
+    this.words[at] = actor + 1; // last: the record counts from now on
     return slot;
   }
 
@@ -55,7 +56,7 @@ export class Ledger {
   }
 
   leave(slot: number): void {
-    Atomics.store(this.words, slot * RECORD, 0);
+    this.words[slot * RECORD] = 0;
     this.#free.push(slot);
   }
 }
@@ -69,7 +70,7 @@ export function readLedger(words: Int32Array, only?: readonly number[]): LedgerR
     if (actor < 0 || (only && !only.includes(slot))) continue;
     records.push({
       actor,
-      hash: words[at + 1]! >>> 0,
+      hash: words[at + 1]!,
       count: words[at + 2]!,
       alone: words[at + 3] === ALONE,
       idHash: words[at + 4]!,

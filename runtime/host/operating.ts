@@ -45,7 +45,7 @@ export function operate(
   const mailbox = cell.find(command.key, hashKey(command.key));
   let value: KeyReport | undefined;
   if (command.action === 'pause') {
-    const paused = mailbox ?? cell.mailboxOf(command.key, hashKey(command.key));
+    const paused = mailbox ?? cell.mailboxOf(command.key, hashKey(command.key), environment.clock.now());
     paused.paused = true;
     scheduler.unline(paused);
     value = inspectKey(cell, paused, environment.clock.now());

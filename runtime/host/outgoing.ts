@@ -8,7 +8,7 @@ import { type Envelope, type Extras, NO_EXTRAS, REPLAYABLE, TIMER } from '../lan
 import { carryWithin } from '../lanes/frame.ts';
 import { hashKey } from '../lanes/key-hash.ts';
 import type { Sender } from '../lanes/sender.ts';
-import { Item, NOWHERE } from '../mailbox/item.ts';
+import { Arrival, Item, NOWHERE } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { ActorRef, Key, Log, SendOptions } from '../topology/define.ts';
 import type { Asks } from './asks.ts';
@@ -79,7 +79,7 @@ export class Outgoing implements ContextHost {
       throw error;
     }
     this.#edge(cell.name, target.name);
-    batch.sends.push({ parent, message: this.#childOf(parent, index, key, value, options, null) });
+    batch.send(parent, this.#childOf(parent, index, key, value, options, null));
   }
 
   #edge(from: string, to: string): void {
@@ -205,13 +205,15 @@ export class Outgoing implements ContextHost {
         NOWHERE,
         0,
         0,
-        `timer:${cell.name}@${this.#needs.plan.slot}.${this.#needs.plan.incarnation}`,
-        0,
+        new Arrival(
+          `timer:${cell.name}@${this.#needs.plan.slot}.${this.#needs.plan.incarnation}`,
+          0,
+          TIMER,
+          this.#needs.environment.clock.now(),
+        ),
         position,
         '',
-        TIMER,
         null,
-        this.#needs.environment.clock.now(),
       );
       this.#needs.put(cell, mailbox, item);
     });

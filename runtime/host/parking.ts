@@ -8,7 +8,7 @@ import { toWire } from '../errors.ts';
 import { TIMER } from '../lanes/envelope.ts';
 import type { Homes } from '../lanes/homes.ts';
 import { BOUNCED, DONE } from '../lanes/port.ts';
-import { Item, type Origin } from '../mailbox/item.ts';
+import { Arrival, Item, type Origin } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { Key } from '../topology/define.ts';
 import type { Cell } from './cell.ts';
@@ -133,7 +133,7 @@ export class Parking {
           const cell = this.#host.cells.find(one => one?.name === actor);
           const partition = hash & homes.mask;
           if (!cell || !learned.has(partition) || homes.epochOf(partition) !== learned.get(partition)) continue;
-          const mailbox = cell.mailboxOf(key, hash);
+          const mailbox = cell.mailboxOf(key, hash | 0, this.#host.environment.clock.now());
           mailbox.parked = count;
           this.#keys.set(mailbox, { queue: [], appending: 0, last, taken: 0, taking: false });
           this.drained(cell, mailbox);
@@ -267,13 +267,10 @@ export class Parking {
               this.#origin(cell, mailbox),
               seq,
               size,
-              source,
-              epoch,
+              new Arrival(source, epoch, 0, this.#host.environment.clock.now()),
               position,
               path,
-              0,
               null,
-              this.#host.environment.clock.now(),
             ),
           );
         }

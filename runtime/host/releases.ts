@@ -93,7 +93,6 @@ export class Releases {
       return;
     }
     this.#needs.room.freeHolders(cell, mailbox);
-    if (mailbox.standing === 'idle') cell.idle.remove(mailbox);
     cell.forget(mailbox);
     this.#needs.residents.dismiss(cell, mailbox, () => {});
   }
@@ -113,6 +112,7 @@ export class Releases {
 
   /** A handler is over: if its partition is leaving, this key can go. Children that wait for room leave from here. */
   handled(cell: Cell, mailbox: Mailbox): void {
+    if (this.#leaving.size === 0) return;
     // The one mailbox of an actor across keys may be in the way of several partitions.
     for (const [partition, running] of [...this.#leaving])
       if (running.delete(mailbox)) {

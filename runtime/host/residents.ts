@@ -8,6 +8,9 @@ import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { Cell } from './cell.ts';
 import { actorContext, type ContextHost } from './context.ts';
 
+/** Keys in use that are looked at in search of an idle one, when a new one comes. */
+const LOOKS = 16;
+
 export class Residents {
   readonly #environment: Environment;
   readonly #contexts: ContextHost;
@@ -29,39 +32,40 @@ export class Residents {
       const now = this.#environment.clock.now();
       for (const cell of cells) {
         if (!cell) continue;
-        // Each once at most: who is pinned goes to the end of the list.
+        // Each once at most: who is pinned goes to the end of the line.
         for (let left = cell.idle.size; left > 0; left--) {
-          if (cell.idle.head === null || cell.idle.head.idleSince + cell.options.passivateMs > now) break;
-          this.passivate(cell, cell.idle.head);
+          const eldest = cell.idle.eldest(now, left);
+          if (eldest === null || eldest.idleSince + cell.options.passivateMs > now) break;
+          this.passivate(cell, eldest);
         }
       }
       this.watch(cells);
     });
   }
 
-  /** Called when a key became resident: beyond maxResident the one idle longest goes. */
+  /** Called when a key became resident: beyond maxResident one that has been idle for long goes. */
   bound(cell: Cell): void {
-    if (cell.stats.residentKeys > cell.options.maxResident && cell.idle.head !== null)
-      this.passivate(cell, cell.idle.head);
+    if (cell.stats.residentKeys <= cell.options.maxResident) return;
+    const eldest = cell.idle.eldest(this.#environment.clock.now(), LOOKS);
+    if (eldest !== null) this.passivate(cell, eldest);
   }
 
-  /** Takes an idle key out of memory. Messages that come while onPassivate runs wait, and find a new state. */
-  passivate(cell: Cell, mailbox: Mailbox, after?: () => void): void {
+  /** Takes the eldest idle key out of memory. Messages that come while onPassivate runs wait, and find a new state. */
+  passivate(cell: Cell, mailbox: Mailbox): void {
+    const now = this.#environment.clock.now();
+    cell.idle.shift();
     if (isPinned(mailbox)) {
-      // Pinned: looked at again when it has been idle once more.
-      cell.idle.remove(mailbox);
-      mailbox.idleSince = this.#environment.clock.now();
-      cell.idle.push(mailbox);
-      after?.();
+      // Looked at again when it has been idle once more.
+      mailbox.idleSince = Math.floor(now);
+      cell.idle.push(mailbox, now);
       return;
     }
     this.#environment.probe?.('mailbox.passivated');
-    cell.idle.remove(mailbox);
     cell.stats.passivated++;
     this.dismiss(cell, mailbox, () => {
       if (mailbox.count === 0) cell.forget(mailbox);
+      else cell.idle.push(mailbox, this.#environment.clock.now());
       this.#freed(cell, mailbox);
-      after?.();
     });
   }
 

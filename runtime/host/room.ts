@@ -122,6 +122,7 @@ export class Room {
 
   /** After a mailbox got emptier. */
   maybeFree(cell: Cell, mailbox: Mailbox): void {
+    if (mailbox.parked === 0 && mailbox.holding === null) return;
     if (mailbox.parked > 0) this.#needs.parking.drained(cell, mailbox);
     if (cell.hasRoomAgain(mailbox)) this.freeHolders(cell, mailbox);
   }

@@ -30,7 +30,7 @@ export class Running {
   /** Its handler is about to begin. */
   track(batch: Batch): void {
     const { cell } = batch;
-    batch.startedAt = this.#needs.environment.clock.now();
+    batch.startedAt = this.#needs.scheduler.now;
     cell.running++;
     this.#append(batch);
   }
@@ -54,10 +54,10 @@ export class Running {
     batch.previous = batch.next = null;
   }
 
-  /** A `handle` actor goes on with its next item: its time starts anew. */
+  /** A `handle` actor is at another item, whose handler takes its time: that starts anew. */
   restart(batch: Batch): void {
     if (batch.cell.options.timeoutMs === 0 || batch.ended) return;
-    batch.startedAt = this.#needs.environment.clock.now();
+    batch.startedAt = this.#needs.scheduler.tick();
     if (batch.timedOut) {
       batch.timedOut = false;
       batch.abort = null;
@@ -71,7 +71,7 @@ export class Running {
   /** Its handler has ended. */
   untrack(batch: Batch): void {
     const { cell } = batch;
-    const now = this.#needs.environment.clock.now();
+    const now = this.#needs.scheduler.tick();
     if (batch.timedOut) this.#needs.environment.probe?.('batch.zombie-ended');
     batch.ended = true;
     batch.mailbox.inFlight = null;

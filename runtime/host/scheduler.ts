@@ -4,6 +4,7 @@
  */
 import type { Environment } from '../environment.ts';
 import { TIMER } from '../lanes/envelope.ts';
+import { ArrayPool } from '../mailbox/arrays.ts';
 import { Deadlines } from '../mailbox/deadlines.ts';
 import type { Item } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
@@ -21,20 +22,34 @@ export interface SchedulerNeeds {
   readonly ledger: Ledger;
   /** Starts a batch. The mailbox is `running` until `release` was called for it. */
   deliver(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean): void;
+  /** Frames that are not unpacked yet. */
+  readonly backlog: { readonly frames: number; pull(): boolean };
+  /** Turns have run: what they sent may leave. */
+  ranOut(): void;
   /** Takes an item whose deadline passed. */
   expire(cell: Cell, mailbox: Mailbox, item: Item): void;
 }
+
+/** Keys in line from which on frames stay packed; below it up to so many frames are unpacked before the next turn. */
+const ENOUGH_TURNS = 64;
+const FRAMES_AT_ONCE = 32;
 
 export class Scheduler {
   readonly #needs: SchedulerNeeds;
   readonly #turns: Turns;
   readonly deadlines: Deadlines;
+  /** The arrays that batches travel in. */
+  readonly arrays = new ArrayPool();
   /** Mailboxes whose first items must run with no other batch in flight (rule 10). */
   readonly #alone: Mailbox[] = [];
   #aloneRuns = false;
   #awake = false;
+  /** The time as it was last read: reading the clock costs as much as a short handler. */
+  now = 0;
   /** Handlers running now, over all cells. */
   running = 0;
+  /** Turns run now. */
+  isRunning = false;
   draining = false;
 
   constructor(needs: SchedulerNeeds) {
@@ -43,23 +58,27 @@ export class Scheduler {
     this.deadlines = new Deadlines(needs.environment.clock);
   }
 
-  /** Looks at a mailbox after a change: it may become idle, wait for a time, or get in line. */
-  consider(cell: Cell, mailbox: Mailbox): void {
+  /** Reads the clock. */
+  tick(): number {
+    this.now = this.#needs.environment.clock.now();
+    return this.now;
+  }
+
+  /**
+   * Looks at a mailbox after a change: it may become idle, wait for a time, or get in line. An older `now` does no harm:
+   * what is due already is then looked at again by the clock.
+   */
+  consider(cell: Cell, mailbox: Mailbox, now: number = this.tick()): void {
     if (mailbox.standing === 'running' || mailbox.standing === 'ready') return;
     if (mailbox.count === 0) {
       if (mailbox.standing !== 'idle') {
         mailbox.standing = 'idle';
-        mailbox.idleSince = this.#needs.environment.clock.now();
-        if (mailbox !== cell.shared) cell.idle.push(mailbox);
+        mailbox.idleSince = Math.floor(now);
       }
       return;
     }
-    if (mailbox.standing === 'idle') {
-      if (mailbox !== cell.shared) cell.idle.remove(mailbox);
-      mailbox.standing = 'waiting';
-    }
+    if (mailbox.standing === 'idle') mailbox.standing = 'waiting';
     if (mailbox.paused || cell.stopped || !cell.initialised) return;
-    const now = this.#needs.environment.clock.now();
     if (mailbox.notBefore > now) return this.#lookAgain(cell, mailbox, mailbox.notBefore);
     if (cell.options.rate && !this.#hasToken(cell, mailbox, now)) return;
     if (isSuspect(mailbox, mailbox.head!)) {
@@ -105,52 +124,66 @@ export class Scheduler {
     this.#awake = true;
     this.#needs.environment.endOfTurn(() => {
       this.#awake = false;
-      this.run();
+      if (this.#hasWork) this.run();
     });
+  }
+
+  /** A frame came. The first one that comes to a host at rest is handled at once. */
+  arrived(): void {
+    if (this.#awake) return;
+    this.wake();
+    this.run();
+  }
+
+  /** Something could be done now, but for a full ledger. */
+  get #hasWork(): boolean {
+    return this.#turns.size > 0 || this.#alone.length > 0 || this.#needs.backlog.frames > 0;
   }
 
   /** Runs turns until none is left or the quantum of time is used up. */
   run(): void {
-    const { clock } = this.#needs.environment;
-    const started = clock.now();
-    let now = started;
-    const skipped: Mailbox[] = [];
+    const started = this.tick();
+    this.isRunning = true;
+    let skipped: Mailbox[] | null = null;
     for (;;) {
+      for (let most = FRAMES_AT_ONCE; this.#turns.size < ENOUGH_TURNS && most > 0; most--)
+        if (!this.#needs.backlog.pull()) break;
       if (this.#needs.ledger.isFull) break;
       if (this.#alone.length > 0 && this.running === 0) {
         const mailbox = this.#alone.shift()!;
         mailbox.standing = 'waiting';
         mailbox.line = null;
         this.#needs.environment.probe?.('batch.solo');
-        this.#start(mailbox, now, true);
+        this.#start(mailbox, true);
       } else {
-        const mailbox = this.#turns.next(now);
+        const mailbox = this.#turns.next(this.now);
         if (mailbox === null) break;
         // While something must run alone only asks pass: what runs may be waiting for them.
         const cell = this.#needs.cells[mailbox.actor]!;
         if (isSuspect(mailbox, mailbox.head!)) {
           this.consider(cell, mailbox); // what stood before it has left
           this.#admit(cell);
-        } else if ((this.#alone.length > 0 || this.#aloneRuns) && !mailbox.head!.isAsk) skipped.push(mailbox);
+        } else if ((this.#alone.length > 0 || this.#aloneRuns) && !mailbox.head!.isAsk) (skipped ??= []).push(mailbox);
         else if (cell.running >= cell.options.concurrency) {
           mailbox.standing = 'ready';
           mailbox.line = 'crowd';
           cell.crowd.push(mailbox);
-        } else this.#start(mailbox, now, false);
+        } else this.#start(mailbox, false);
       }
-      now = clock.now();
-      if (now - started >= this.#needs.options.quantum.ms) break;
+      if (this.now - started >= this.#needs.options.quantum.ms) break;
     }
-    const more = this.#turns.size > 0;
-    for (const mailbox of skipped) this.#turns.push(mailbox, now);
+    this.isRunning = false;
+    this.#needs.ranOut();
+    const more = this.#turns.size > 0 || this.#needs.backlog.frames > 0;
+    if (skipped !== null) for (const mailbox of skipped) this.#turns.push(mailbox, this.now);
     if ((more && !this.#needs.ledger.isFull) || (this.#alone.length > 0 && this.running === 0)) this.wake();
   }
 
   /** A batch of this mailbox is over and its children have left. */
   release(cell: Cell, mailbox: Mailbox): void {
     mailbox.standing = 'waiting';
-    this.consider(cell, mailbox);
-    if (this.#turns.size > 0 || this.#alone.length > 0) this.wake();
+    this.consider(cell, mailbox, this.now);
+    if (this.#hasWork) this.wake();
   }
 
   /** A handler ended: whoever waited for its slot gets in line again. */
@@ -158,7 +191,7 @@ export class Scheduler {
     this.running--;
     if (alone) this.#aloneRuns = false;
     this.#admit(cell);
-    if (this.#turns.size > 0 || this.#alone.length > 0) this.wake();
+    if (this.#hasWork) this.wake();
   }
 
   close(): void {
@@ -180,13 +213,14 @@ export class Scheduler {
     }
   }
 
-  #start(mailbox: Mailbox, now: number, alone: boolean): void {
+  #start(mailbox: Mailbox, alone: boolean): void {
     const cell = this.#needs.cells[mailbox.actor]!;
     const depth = mailbox.count;
     const trigger = this.#trigger(cell, mailbox, depth);
     const items = this.#take(cell, mailbox, alone);
     mailbox.lastBatch = items.length;
     if (items.length === 0) {
+      this.arrays.give(items);
       this.consider(cell, mailbox);
       this.#admit(cell);
       return;
@@ -205,7 +239,7 @@ export class Scheduler {
     stats.batchItems += items.length;
     stats.triggers[trigger]++;
     stats.inFlightBatches++;
-    stats.queueing.record(micros(now - items[0]!.arrivedAt));
+    stats.queueing.record(micros(this.now - items[0]!.arrivedAt));
     this.#needs.environment.probe?.(`batch.${trigger}`);
     this.#needs.deliver(cell, mailbox, items, trigger, alone);
   }
@@ -231,13 +265,15 @@ export class Scheduler {
       bytes = quantum.bytes;
     }
     if (options.rate) most = Math.min(most, Math.floor(mailbox.tokens));
-    const items: Item[] = [];
+    const room = Math.min(most, mailbox.count);
+    const items = this.arrays.take<Item>(room);
+    let length = 0;
     let taken = 0;
-    while (items.length < most) {
+    while (length < room) {
       const item = mailbox.head;
       if (
         item === null ||
-        (items.length > 0 &&
+        (length > 0 &&
           (item.solo || taken + item.size > bytes || isSuspect(mailbox, item) || (takesBatches && isTimer(item))))
       )
         break;
@@ -249,8 +285,9 @@ export class Scheduler {
         continue;
       }
       taken += item.size;
-      items.push(item);
+      items[length++] = item;
     }
+    if (length < room) items.length = length;
     return items;
   }
 

@@ -1,15 +1,15 @@
 /**
  * Frames: many messages in one block of bytes.
  *
- * A frame is one msgpack value `[columns, bodies]`. The columns hold what its messages share once per group (actor,
- * source, epoch, flags) and the rest as arrays. Bodies are packed one by one at the moment of the send, so the caller
- * may change its object right after, sizes are exact, and what cannot be carried fails at the call; records are on and
- * in sequence, so each shape is described once per frame and a frame needs no shared state. (Measured against packing
- * all bodies of a frame at once: 310 ns a message instead of 230, for small objects.)
+ * Layout, little-endian: a head of HEAD bytes (below) · the signatures of the shapes, each behind its length (u16) · the
+ * hashes of the keys (i32 each) and the sizes of the bodies (u32 each) · one msgpack array (Rest). Groups hold what their messages share (actor, source, epoch, flags). Bodies
+ * are packed one by one at the moment of the send, so the caller may change its object right after, sizes are exact, and
+ * what cannot be carried fails at the call; each frame names its shapes itself and needs no shared state.
  */
-import { Packr, Unpackr } from 'msgpackr';
+import { Unpackr } from 'msgpackr';
 import { describe, KeymillError } from '../errors.ts';
 import type { Key } from '../topology/define.ts';
+import { BodyPacker, CODEC, packForeign, structureOf } from './body-packer.ts';
 import { carry } from './carry.ts';
 import { ENVELOPE_VERSION, type Envelope, type Extras } from './envelope.ts';
 
@@ -18,9 +18,14 @@ export const FRAME_MESSAGES = 256;
 /** … or this many bytes, or at the end of the turn, whichever is first. A larger message makes a frame of its own. */
 export const FRAME_BYTES = 64 * 1024;
 
-const CODEC = { useRecords: true, moreTypes: true, useBigIntExtension: true, mapsAsObjects: false } as const;
-/** msgpackr's flag for "return the working buffer with start and end set", which saves a subarray a message. */
-const REUSE_BUFFER = 512;
+/**
+ * [0] version · [1] most urgent priority that a message names, 255 for none · [2] shapes (u16) · [4] slot (u32)
+ * · [8] incarnation (u32) · [12] version of the partition table (u32) · [16] messages (u32) · [20] where the columns
+ * begin (u32) · [24] first sequence number (f64).
+ */
+const HEAD = 32;
+/** No message of the frame names a priority of its own. */
+export const NO_PRIORITY = 255;
 
 /** Columns of a run of messages with the same actor, source, epoch and flags. */
 type Group = [
@@ -33,19 +38,7 @@ type Group = [
   paths: string[] | 0,
 ];
 
-type Columns = [
-  version: number,
-  slot: number,
-  incarnation: number,
-  homes: number,
-  seqs: number | number[],
-  groups: Group[],
-  hashesAndSizes: Uint32Array,
-  keys: Key[],
-  extras: PackedExtras[] | 0,
-];
-
-/** Extras as an array: the column packer writes no records, and what reads it takes plain maps for Maps. */
+/** Extras as an array: a plain map would be read as a Map. */
 type PackedExtras = [
   index: number,
   priority: number,
@@ -57,19 +50,19 @@ type PackedExtras = [
   trace: string | null,
 ];
 
-const columnPackr = new Packr({ useRecords: false, moreTypes: true, useBigIntExtension: true });
-const viewing = new Unpackr({ ...CODEC });
-const copying = new Unpackr({ ...CODEC, copyBuffers: true } as ConstructorParameters<typeof Unpackr>[0]);
+/** What is packed behind the columns. `seqs` is 0 while they count up from the first; `foreign` are indexes of bodies. */
+type Rest = [
+  groups: Group[],
+  extras: PackedExtras[],
+  seqs: number[] | 0,
+  foreign: number[],
+  keys: Key[],
+  bodies: unknown[],
+];
 
-class BodyPackr extends Packr {
-  constructor() {
-    super({ ...CODEC, sequential: true } as ConstructorParameters<typeof Packr>[0]);
-  }
-  /** msgpackr writes functions as undefined unless told otherwise: losing a part of a message silently is not an option. */
-  writeFunction(): never {
-    throw new Error('a function');
-  }
-}
+type Structures = Unpackr & { structures: unknown[] & { sharedLength?: number } };
+const viewing = new Unpackr({ ...CODEC }) as Structures;
+const copying = new Unpackr({ ...CODEC, copyBuffers: true } as ConstructorParameters<typeof Unpackr>[0]) as Structures;
 
 /** Who packs: goes into each frame, so that a receiver can tell the frames of a dead sender (rule 9). */
 export interface Sending {
@@ -79,45 +72,51 @@ export interface Sending {
 
 /** Collects messages until the frame leaves. One per lane; reused. */
 export class FrameWriter {
-  readonly #packr = new BodyPackr();
-  #bodies: Buffer = Buffer.allocUnsafeSlow(8 * 1024);
-  #length = 0;
+  readonly #bodies = new BodyPacker(1024);
+  readonly #keys = new BodyPacker(512);
+  readonly #head = new BodyPacker(256);
   #groups: Group[] = [];
   #last: Group | null = null;
-  #hashes: number[] = [];
-  #keys: Key[] = [];
   #seqs: number[] | null = null;
   #firstSeq = 0;
   #extras: PackedExtras[] = [];
-  count = 0;
+  #foreign: number[] = [];
+  #priority = NO_PRIORITY;
+  /** Of the messages of this frame. Whoever takes them must do so before `finish`. */
+  hashes: number[] = [];
+  sizes: number[] = [];
 
+  get count(): number {
+    return this.hashes.length;
+  }
+
+  /** Size of the bodies, the names of their shapes included. */
   get bytes(): number {
-    return this.#length;
+    return this.#bodies.length + this.#bodies.shapeBytes;
   }
 
   /**
-   * Packs the body of one message behind those already here and returns its size in bytes.
-   * Throws MESSAGE_NOT_CARRIABLE or MESSAGE_TOO_LARGE and leaves the frame as it was.
+   * Packs the body of one message behind those already here and returns its size in bytes, the name of its shape included
+   * when it is the first of it. Throws MESSAGE_NOT_CARRIABLE or MESSAGE_TOO_LARGE and leaves the frame as it was.
    */
   add(message: Envelope, seq: number, maxBytes: number): number {
-    if (this.count === 0) {
-      (this.#packr as unknown as { structures: unknown[] }).structures = [];
-      this.#firstSeq = seq;
+    const bodies = this.#bodies;
+    const before = this.bytes;
+    const { length, shapeCount } = bodies;
+    let isForeign: boolean;
+    try {
+      isForeign = bodies.body(message.body);
+    } catch (cause) {
+      bodies.rewind(length, shapeCount);
+      throw uncarriable(message.body, cause);
     }
-    const packed = this.#pack(message.body);
-    const size = packed.end - packed.start;
+    const size = this.bytes - before;
     if (size > maxBytes) {
-      this.#forgetShapes();
+      bodies.rewind(length, shapeCount);
       throw new KeymillError('MESSAGE_TOO_LARGE', `${size} bytes, maxMessageBytes is ${maxBytes}`);
     }
-    if (this.#length + size > this.#bodies.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(this.#bodies.length * 2, this.#length + size));
-      this.#bodies.copy(grown, 0, 0, this.#length);
-      this.#bodies = grown;
-    }
-    packed.copy(this.#bodies, this.#length, packed.start, packed.end);
-    this.#length += size;
-
+    const { count } = this;
+    if (isForeign) this.#foreign.push(count);
     const last = this.#last;
     if (
       last !== null &&
@@ -150,18 +149,19 @@ export class FrameWriter {
       ];
       this.#groups.push(this.#last);
     }
-    this.#hashes.push(message.hash, size);
-    this.#keys.push(message.key);
-    if (this.#seqs !== null) this.#seqs.push(seq);
-    else if (seq !== this.#firstSeq + this.count) {
+    this.#keys.value(message.key);
+    if (count === 0) this.#firstSeq = seq;
+    else if (this.#seqs !== null) this.#seqs.push(seq);
+    else if (seq !== this.#firstSeq + count) {
       this.#seqs = [];
-      for (let i = 0; i < this.count; i++) this.#seqs.push(this.#firstSeq + i);
+      for (let i = 0; i < count; i++) this.#seqs.push(this.#firstSeq + i);
       this.#seqs.push(seq);
     }
     const { extras } = message;
-    if (extras !== null)
+    if (extras !== null) {
+      if (extras.priority >= 0 && extras.priority < this.#priority) this.#priority = extras.priority;
       this.#extras.push([
-        this.count,
+        count,
         extras.priority,
         extras.deadline,
         extras.chain,
@@ -170,78 +170,105 @@ export class FrameWriter {
         extras.attempt,
         extras.trace,
       ]);
-    this.count++;
+    }
+    this.hashes.push(message.hash);
+    this.sizes.push(size);
     return size;
   }
 
   /** The frame's bytes, in an ArrayBuffer of exactly that size; the writer is empty afterwards. */
-  finish(sending: Sending, homes: number): Uint8Array {
-    const columns: Columns = [
-      ENVELOPE_VERSION,
-      sending.slot,
-      sending.incarnation,
-      homes,
-      this.#seqs ?? this.#firstSeq,
-      this.#groups,
-      Uint32Array.from(this.#hashes),
-      this.#keys,
-      this.#extras.length === 0 ? 0 : this.#extras,
-    ];
-    const head = columnPackr.pack(columns);
-    const frame = new Uint8Array(1 + head.length + 5 + this.#length);
-    frame[0] = 0x92; // an array of two: columns, bodies
-    frame.set(head, 1);
-    const at = 1 + head.length;
-    frame[at] = 0xdd; // an array with a 32-bit length
-    frame[at + 1] = this.count >>> 24;
-    frame[at + 2] = this.count >>> 16;
-    frame[at + 3] = this.count >>> 8;
-    frame[at + 4] = this.count;
-    frame.set(this.#bodies.subarray(0, this.#length), at + 5);
+  finish(sending: Sending, homes: number): Buffer {
+    const { hashes, sizes, count } = this;
+    const head = this.#head;
+    head.value(this.#groups);
+    head.value(this.#extras);
+    head.value(this.#seqs ?? 0);
+    head.value(this.#foreign);
+    const { signatures, shapeBytes } = this.#bodies;
+    const columns = HEAD + shapeBytes;
+    const rest = columns + 8 * count;
+    const frame = Buffer.allocUnsafeSlow(rest + 1 + head.length + 10 + this.#keys.length + this.#bodies.length);
+    const view = new DataView(frame.buffer);
+    frame[0] = ENVELOPE_VERSION;
+    frame[1] = this.#priority;
+    view.setUint16(2, signatures.length, true);
+    view.setUint32(4, sending.slot, true);
+    view.setUint32(8, sending.incarnation, true);
+    view.setUint32(12, homes, true);
+    view.setUint32(16, count, true);
+    view.setUint32(20, columns, true);
+    view.setFloat64(24, this.#firstSeq, true);
+    let at = HEAD;
+    for (const signature of signatures) {
+      const length = frame.write(signature, at + 2, 'utf8');
+      view.setUint16(at, length, true);
+      at += 2 + length;
+    }
+    at = columns;
+    for (let i = 0; i < count; i++, at += 4) view.setInt32(at, hashes[i]!, true);
+    for (let i = 0; i < count; i++, at += 4) view.setUint32(at, sizes[i]!, true);
+    frame[at++] = 0x96; // an array of six: see Rest
+    head.copyTo(frame, at);
+    at = arrayHead(frame, at + head.length, count);
+    this.#keys.copyTo(frame, at);
+    at = arrayHead(frame, at + this.#keys.length, count);
+    this.#bodies.copyTo(frame, at);
     this.#reset();
     return frame;
   }
 
   #reset(): void {
-    this.count = 0;
-    this.#length = 0;
+    this.#bodies.reset(4 * FRAME_BYTES);
+    this.#keys.reset(FRAME_BYTES);
+    this.#head.reset(FRAME_BYTES);
     this.#groups = [];
     this.#last = null;
-    this.#hashes = [];
-    this.#keys = [];
     this.#seqs = null;
     this.#extras = [];
-    // One large message must not pin its size for ever.
-    if (this.#bodies.length > 4 * FRAME_BYTES) this.#bodies = Buffer.allocUnsafeSlow(FRAME_BYTES);
-  }
-
-  #pack(body: unknown): Buffer & { start: number; end: number } {
-    try {
-      return this.#packr.pack(body, REUSE_BUFFER) as Buffer & { start: number; end: number };
-    } catch (cause) {
-      this.#forgetShapes();
-      throw uncarriable(body, cause);
-    }
-  }
-
-  /** After a body that was packed but not kept: later ones must not refer to the shapes it described. */
-  #forgetShapes(): void {
-    (this.#packr as unknown as { structures: unknown[] }).structures = [];
+    this.#foreign = [];
+    this.#priority = NO_PRIORITY;
+    this.hashes = [];
+    this.sizes = [];
   }
 }
 
-/** A frame as the receiver sees it. Index i runs over its messages. */
-export interface Frame {
+/** Writes the head of a msgpack array with a 32-bit length; returns where its first element goes. */
+function arrayHead(bytes: Buffer, at: number, length: number): number {
+  bytes[at] = 0xdd;
+  return bytes.writeUInt32BE(length, at + 1);
+}
+
+/** What can be told of a frame without reading its messages. */
+export interface FrameHead {
   readonly slot: number;
   readonly incarnation: number;
-  readonly homes: number;
+  /** Most urgent priority that one of its messages names, or NO_PRIORITY. */
+  readonly priority: number;
   readonly count: number;
+}
+
+/** A frame as the receiver sees it. Index i runs over its messages. */
+export interface Frame extends FrameHead {
+  readonly homes: number;
   seqOf(i: number): number;
   readonly groups: readonly Group[];
-  readonly hashesAndSizes: Uint32Array;
+  readonly hashes: Int32Array;
+  readonly sizes: Uint32Array;
   readonly keys: readonly Key[];
   readonly bodies: readonly unknown[];
   readonly extras: readonly [index: number, extras: Extras][];
+}
+
+export function readHead(bytes: Uint8Array): FrameHead {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes[0] !== ENVELOPE_VERSION)
+    throw new Error(`frame of envelope version ${bytes[0]}, this is ${ENVELOPE_VERSION}`);
+  return {
+    slot: view.getUint32(4, true),
+    incarnation: view.getUint32(8, true),
+    priority: bytes[1]!,
+    count: view.getUint32(16, true),
+  };
 }
 
 /**
@@ -249,28 +276,41 @@ export interface Frame {
  * frames are copies: a kept one must not pin the whole frame.
  */
 export function readFrame(bytes: Uint8Array): Frame {
+  const head = readHead(bytes);
+  const { count } = head;
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const [columns, bodies] = (bytes.length > FRAME_BYTES ? viewing : copying).unpack(buffer) as [Columns, unknown[]];
-  if (columns[0] !== ENVELOPE_VERSION)
-    throw new Error(`frame of envelope version ${columns[0]}, this is ${ENVELOPE_VERSION}`);
-  const seqs = columns[4];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const shapes: unknown[] & { sharedLength?: number } = [];
+  for (let left = view.getUint16(2, true), at = HEAD; left > 0; left--) {
+    const length = view.getUint16(at, true);
+    shapes.push(structureOf(buffer.toString('utf8', at + 2, at + 2 + length)));
+    at += 2 + length;
+  }
+  shapes.sharedLength = shapes.length;
+  const columns = view.getUint32(20, true);
+  const hashes = new Int32Array(count);
+  const sizes = new Uint32Array(count);
+  for (let i = 0, at = columns; i < count; i++, at += 4) hashes[i] = view.getInt32(at, true);
+  for (let i = 0, at = columns + 4 * count; i < count; i++, at += 4) sizes[i] = view.getUint32(at, true);
+  const unpackr = bytes.length > FRAME_BYTES ? viewing : copying;
+  unpackr.structures = shapes;
+  const rest = unpackr.unpack(buffer, { start: columns + 8 * count }) as Rest;
+  const [groups, extras, seqs, foreign, keys, bodies] = rest;
+  for (const index of foreign) bodies[index] = unpackValue(bodies[index] as Uint8Array);
+  const firstSeq = view.getFloat64(24, true);
   return {
-    slot: columns[1],
-    incarnation: columns[2],
-    homes: columns[3],
-    count: bodies.length,
-    seqOf: typeof seqs === 'number' ? i => seqs + i : i => seqs[i]!,
-    groups: columns[5],
-    hashesAndSizes: columns[6],
-    keys: columns[7],
+    ...head,
+    homes: view.getUint32(12, true),
+    seqOf: seqs === 0 ? i => firstSeq + i : i => seqs[i]!,
+    groups,
+    hashes,
+    sizes,
+    keys,
     bodies,
-    extras:
-      columns[8] === 0
-        ? []
-        : columns[8].map(([index, priority, deadline, chain, ask, calls, attempt, trace]) => [
-            index,
-            { priority, deadline, chain, ask, calls, attempt, trace },
-          ]),
+    extras: extras.map(([index, priority, deadline, chain, ask, calls, attempt, trace]) => [
+      index,
+      { priority, deadline, chain, ask, calls, attempt, trace },
+    ]),
   };
 }
 
@@ -287,7 +327,7 @@ export function eachEnvelope(bytes: Uint8Array, visit: (envelope: Envelope, seq:
       const envelope = {
         actor,
         key: frame.keys[index]!,
-        hash: frame.hashesAndSizes[2 * index]!,
+        hash: frame.hashes[index]!,
         body: frame.bodies[index],
         source,
         epoch,
@@ -300,14 +340,11 @@ export function eachEnvelope(bytes: Uint8Array, visit: (envelope: Envelope, seq:
     }
 }
 
-const valuePackr = new BodyPackr();
-
 /** One value by itself, for replies and copies. Throws MESSAGE_NOT_CARRIABLE. */
 export function packValue(value: unknown): Uint8Array {
   try {
-    (valuePackr as unknown as { structures: unknown[] }).structures = [];
-    const packed = valuePackr.pack(value);
-    return new Uint8Array(packed); // copies: msgpackr's own buffer is shared
+    const packed = packForeign(value);
+    return new Uint8Array(packed.subarray(packed.start, packed.end)); // copies: msgpackr's own buffer is shared
   } catch (cause) {
     throw uncarriable(value, cause);
   }
@@ -326,8 +363,10 @@ export function carryWithin(body: unknown, maxBytes: number): unknown {
   return value;
 }
 
+const values = new Unpackr({ ...CODEC });
+
 export function unpackValue(bytes: Uint8Array): unknown {
-  return viewing.unpack(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  return values.unpack(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
 }
 
 /** Says which part of a value could not be packed. */

@@ -10,9 +10,12 @@ const C2 = 0x1b873593;
 const encoder = new TextEncoder();
 let scratch = new Uint8Array(256);
 
-/** Uniform over 0 … 2³²-1; equal keys have equal hashes in every thread, process and version. */
+/**
+ * Uniform over -2³¹ … 2³¹-1 (what fits 32 bits is never boxed); equal keys have equal hashes in every thread, process and
+ * version.
+ */
 export function hashKey(key: Key): number {
-  if (typeof key === 'number') return (key | 0) === key ? finalise(key) : hashString(String(key));
+  if (typeof key === 'number') return (key | 0) === key ? finalise(key) | 0 : hashString(String(key));
   return hashString(typeof key === 'string' ? key : String(key));
 }
 
@@ -21,10 +24,10 @@ function hashString(text: string): number {
   if (length * 3 > scratch.length) scratch = new Uint8Array(length * 6);
   for (let i = 0; i < length; i++) {
     const unit = text.charCodeAt(i);
-    if (unit > 127) return murmur3(scratch, encoder.encodeInto(text, scratch).written);
+    if (unit > 127) return murmur3(scratch, encoder.encodeInto(text, scratch).written) | 0;
     scratch[i] = unit;
   }
-  return murmur3(scratch, length);
+  return murmur3(scratch, length) | 0;
 }
 
 /** Murmur3_x86_32 of the first `length` bytes, seed 0. */

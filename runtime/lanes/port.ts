@@ -3,7 +3,7 @@
  * simulation has a twin in memory (memory-lane.ts).
  */
 export interface Port {
-  post(message: unknown, transfer?: readonly unknown[]): void;
+  post(message: unknown): void;
   /** The one listener; messages that came before it was set are delivered then. */
   onMessage(listener: (message: unknown) => void): void;
   close(): void;
@@ -14,8 +14,8 @@ export type Forward = Uint8Array;
 
 /** Settlements and everything else that flows back to the sender. All parts are optional: most turns have runs only. */
 export interface Returns {
-  /** Settled runs: first seq, last seq, outcome, repeated. */
-  runs?: Float64Array;
+  /** Settled runs in order: first seq, last seq, outcome, repeated. */
+  runs?: number[];
   /** Of bounced messages that were tried: calls made with them, and calls charged to them. */
   tried?: { seq: number; calls: number; attempt: number }[];
   /** Replies to asks: seq, whether it is a value, the encoded value or error. */

@@ -52,7 +52,7 @@ export class Sender {
   readonly #requestLane: (slot: number) => void;
   readonly #lanes = new Map<number, Lane>();
   readonly #dirty = new Set<Lane>();
-  #flushing = false;
+  readonly #wantFlush: () => void;
   readonly #waiting = new WaitingQueues();
   readonly #moves = new Map<number, Move>();
   /** Per partition: unsettled messages, the slot that messages went to last (HELD before the first), and its epoch then. */
@@ -70,12 +70,14 @@ export class Sender {
     homes: Homes,
     targets: readonly Target[],
     requestLane: (slot: number) => void,
+    wantFlush: () => void,
   ) {
     this.#environment = environment;
     this.#sending = sending;
     this.#homes = homes;
     this.#targets = targets;
     this.#requestLane = requestLane;
+    this.#wantFlush = wantFlush;
     this.#outstanding = new Int32Array(homes.partitions);
     this.#lastSlot = new Int16Array(homes.partitions).fill(HELD);
     this.#lastEpoch = new Int32Array(homes.partitions);
@@ -121,7 +123,7 @@ export class Sender {
     return true;
   }
 
-  /** Sends what the turn collected. Called by itself at the end of a turn; call it to be sure that bytes left. */
+  /** Sends what the turn collected, when `wantFlush` was said. */
   flush(): void {
     for (const lane of this.#dirty) lane.flush();
     this.#dirty.clear();
@@ -271,14 +273,8 @@ export class Sender {
       const partition = message.hash & this.#homes.mask;
       this.#outstanding[partition]!++;
     }
+    if (this.#dirty.size === 0) this.#wantFlush();
     this.#dirty.add(lane);
-    if (!this.#flushing) {
-      this.#flushing = true;
-      this.#environment.endOfTurn(() => {
-        this.#flushing = false;
-        this.flush();
-      });
-    }
   }
 
   /** A waiting message must not change with the caller's object, and its faults show at the call. */

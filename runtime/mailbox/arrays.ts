@@ -18,7 +18,7 @@ export class ArrayPool {
   give(array: unknown[]): void {
     const shelf = this.#classes[classOf(array.length)];
     if (!shelf || shelf.length >= KEPT_PER_CLASS) return;
-    array.fill(undefined);
+    for (let i = 0; i < array.length; i++) array[i] = undefined;
     shelf.push(array);
   }
 }

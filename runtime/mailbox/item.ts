@@ -22,6 +22,24 @@ export interface Origin {
 /** For items that nobody waits for: timers. */
 export const NOWHERE: Origin = { alive: true, settle() {}, reply() {}, hold() {}, free() {} };
 
+/**
+ * What items that arrived together share: the source and epoch of their ids, their flags (lanes/envelope.ts), and when
+ * they arrived (`clock.now()`).
+ */
+export class Arrival {
+  readonly source: string;
+  readonly epoch: number;
+  readonly flags: number;
+  readonly at: number;
+
+  constructor(source: string, epoch: number, flags: number, at: number) {
+    this.source = source;
+    this.epoch = epoch;
+    this.flags = flags;
+    this.at = at;
+  }
+}
+
 /** One failed call of a message. `at`: wall clock ms. */
 export interface Failure {
   at: number;
@@ -38,13 +56,10 @@ export class Item {
   origin: Origin;
   seq: number;
   readonly size: number;
-  readonly source: string;
-  readonly epoch: number;
+  readonly arrival: Arrival;
   readonly position: number;
   readonly path: string;
-  readonly flags: number;
   readonly extras: Extras | null;
-  readonly arrivedAt: number;
   /** Calls charged to it, and calls made with it. */
   attempts: number;
   calls: number;
@@ -71,13 +86,10 @@ export class Item {
     origin: Origin,
     seq: number,
     size: number,
-    source: string,
-    epoch: number,
+    arrival: Arrival,
     position: number,
     path: string,
-    flags: number,
     extras: Extras | null,
-    arrivedAt: number,
   ) {
     this.body = body;
     this.key = key;
@@ -85,15 +97,28 @@ export class Item {
     this.origin = origin;
     this.seq = seq;
     this.size = size;
-    this.source = source;
-    this.epoch = epoch;
+    this.arrival = arrival;
     this.position = position;
     this.path = path;
-    this.flags = flags;
     this.extras = extras;
-    this.arrivedAt = arrivedAt;
     this.attempts = extras === null ? 0 : extras.attempt;
     this.calls = extras === null ? 0 : extras.calls;
+  }
+
+  get source(): string {
+    return this.arrival.source;
+  }
+
+  get epoch(): number {
+    return this.arrival.epoch;
+  }
+
+  get flags(): number {
+    return this.arrival.flags;
+  }
+
+  get arrivedAt(): number {
+    return this.arrival.at;
   }
 
   get id(): string {

@@ -7,7 +7,7 @@ import type { Item, Origin } from './item.ts';
 
 /** Where a mailbox stands. Exactly one holds at a time. */
 export type Standing =
-  /** No items; in the list of idle keys. */
+  /** No items. */
   | 'idle'
   /** Has items but may not take its turn yet: shallow, backing off, rate limited, paused, or its actor is not ready. */
   | 'waiting'
@@ -16,9 +16,8 @@ export type Standing =
   /** A batch is in flight. */
   | 'running';
 
+/** Fields that each message touches come first, so that they share cache lines. */
 export class Mailbox<State = unknown> {
-  /** Index of its actor. */
-  readonly actor: number;
   readonly key: Key;
   readonly hash: number;
   head: Item | null = null;
@@ -28,26 +27,41 @@ export class Mailbox<State = unknown> {
   standing: Standing = 'idle';
   /** Which line a ready mailbox stands in. */
   line: 'turns' | 'alone' | 'crowd' | null = null;
+  /** Links of the line it stands in. */
+  previous: Mailbox<State> | null = null;
+  next: Mailbox<State> | null = null;
+  /** Most urgent priority among its items, 0 first. */
+  priority = 7;
+  /** When it became ready, for ageing, and idle: whole ms of the clock, which are never boxed. */
+  readySince = 0;
+  idleSince = 0;
+  /** When it took its place in the line of idle keys. */
+  listedAt = 0;
+  /** Index of its actor. */
+  readonly actor: number;
+  /** Another key with the same hash. */
+  sibling: Mailbox<State> | null = null;
+  /** Its actor knows it: false once it left memory. */
+  isResident = true;
+  /** What its handler is running with (nothing: onPassivate runs), or null. */
+  inFlight: readonly Item[] | null = null;
   /** Made by the actor's `state(key)` when first used. */
   state: State | undefined = undefined;
   hasState = false;
-  /** Most urgent priority among its items, 0 first. */
-  priority = 7;
-  /** When it became ready, for ageing; when its first item came, for the flush time. */
-  readySince = 0;
-  firstAt = 0;
+  /** Size of its last full batch, for the doubling strategy. */
+  lastBatch = 0;
+  /** Senders told that this key is full. */
+  holding: Set<Origin> | null = null;
   /** No turn before this time (back-off, rate limit); 0 for none. */
   notBefore = 0;
+  /** When the clock will look at it again, or 0. */
+  dueAt = 0;
   /** Paused by an operator or by onDead: parkKey. */
   paused = false;
   /** Items that were in flight when the last host died: they run alone (rule 10). */
   suspects = 0;
   /** Mark (host/ledger.ts) of the first of them; null when that is the item at the front. */
   suspectMark: number | null = null;
-  /** Senders told that this key is full. */
-  holding: Set<Origin> | null = null;
-  /** What its handler is running with (nothing: onPassivate runs), or null. */
-  inFlight: readonly Item[] | null = null;
   /** Items whose handler succeeded and whose children have not settled: how many; and, for actors that park, which. */
   unsettled = 0;
   waiting: Set<Item> | null = null;
@@ -59,21 +73,18 @@ export class Mailbox<State = unknown> {
   /** Tokens of the per key rate limit, and when they were last topped up. */
   tokens = -1;
   toppedUpAt = 0;
-  /** Size of its last full batch, for the doubling strategy. */
-  lastBatch = 0;
   /** Timers of this key that have not fired. */
   timers = 0;
-  /** Links of the turn queue or the idle list, whichever it is in. */
-  previous: Mailbox<State> | null = null;
-  next: Mailbox<State> | null = null;
-  idleSince = 0;
-  /** When the clock will look at it again, or 0. */
-  dueAt = 0;
 
   constructor(actor: number, key: Key, hash: number) {
-    this.actor = actor;
     this.key = key;
     this.hash = hash;
+    this.actor = actor;
+  }
+
+  /** When the item at its front arrived, for the flush time. */
+  get firstAt(): number {
+    return this.head === null ? 0 : this.head.arrivedAt;
   }
 
   push(item: Item, priority: number): void {
@@ -81,7 +92,6 @@ export class Mailbox<State = unknown> {
     item.next = null;
     if (this.tail === null) {
       this.head = item;
-      this.firstAt = item.arrivedAt;
       // While it stands in line, its priority names the line. A drop mode may have emptied it there.
       if (this.line === null) this.priority = priority;
     } else this.tail.next = item;
@@ -103,7 +113,6 @@ export class Mailbox<State = unknown> {
       this.count++;
       this.bytes += item.size;
     }
-    if (this.head !== null) this.firstAt = this.head.arrivedAt;
   }
 
   shift(): Item | null {
@@ -121,11 +130,10 @@ export class Mailbox<State = unknown> {
     item.next = null;
     this.count--;
     this.bytes -= item.size;
-    if (this.head !== null) this.firstAt = this.head.arrivedAt;
   }
 }
 
-/** A doubly linked list through `previous` and `next` of mailboxes: the idle keys of an actor, or one level of turns. */
+/** A doubly linked list through `previous` and `next` of mailboxes: one level of turns, or the crowd of an actor. */
 export class MailboxList {
   head: Mailbox | null = null;
   tail: Mailbox | null = null;

@@ -17,7 +17,7 @@ export class Turns {
   push(mailbox: Mailbox, now: number): void {
     mailbox.standing = 'ready';
     mailbox.line = 'turns';
-    mailbox.readySince = now;
+    mailbox.readySince = Math.floor(now);
     this.#lines[mailbox.priority]!.push(mailbox);
     this.size++;
   }

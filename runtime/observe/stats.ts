@@ -1,26 +1,15 @@
 /**
  * What every thread counts about itself: plain fields on plain objects, because they sit on the hot path. A thread
  * sends a `ThreadSnapshot` when asked; the supervisor merges snapshots into the metrics registry, `health` and the
- * summary. Histograms are node:perf_hooks histograms of whole microseconds (38 ns a record; they clone across threads).
+ * summary.
  */
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { BatchTrigger } from '../topology/define.ts';
 import { ACTOR_WORDS, DROP_REASONS, WORD } from './counts.ts';
-
-/** Longest time that a latency histogram tells apart from longer ones: a day, in µs. */
-const LONGEST_MICROS = 86_400_000_000;
-
-/**
- * A histogram of whole µs, exact to 1 % (two figures), 33 KB. The default of Node, three figures up to 2^53, takes 360 KB
- * and 0.2 ms to make: too much for three an actor and thread.
- */
-export function latencyHistogram(): RecordableHistogram {
-  return createHistogram({ lowest: 1, highest: LONGEST_MICROS, figures: 2 });
-}
+import { LatencyHistogram } from './latency-histogram.ts';
 
 /** Milliseconds as whole µs, as a latency histogram takes them. */
 export function micros(ms: number): number {
-  return ms > 0 ? Math.min(LONGEST_MICROS, Math.max(1, Math.round(ms * 1000))) : 1;
+  return Math.round(ms * 1000);
 }
 
 /** KeyFull: an ask to a key whose messages are parked. */
@@ -44,9 +33,9 @@ export class ActorStats {
   depthBytes = 0;
   residentKeys = 0;
   inFlightBatches = 0;
-  #queueing: RecordableHistogram | null = null;
-  #processing: RecordableHistogram | null = null;
-  #endToEnd: RecordableHistogram | null = null;
+  #queueing: LatencyHistogram | null = null;
+  #processing: LatencyHistogram | null = null;
+  #endToEnd: LatencyHistogram | null = null;
 
   readonly dropped: Record<DropReason, number> = dropsIn(() => this.#words);
 
@@ -117,16 +106,16 @@ export class ActorStats {
   }
 
   // Made when they are first needed: most actors of a large topology are idle on most threads.
-  get queueing(): RecordableHistogram {
-    return (this.#queueing ??= latencyHistogram());
+  get queueing(): LatencyHistogram {
+    return (this.#queueing ??= new LatencyHistogram());
   }
 
-  get processing(): RecordableHistogram {
-    return (this.#processing ??= latencyHistogram());
+  get processing(): LatencyHistogram {
+    return (this.#processing ??= new LatencyHistogram());
   }
 
-  get endToEnd(): RecordableHistogram {
-    return (this.#endToEnd ??= latencyHistogram());
+  get endToEnd(): LatencyHistogram {
+    return (this.#endToEnd ??= new LatencyHistogram());
   }
 }
 
@@ -156,10 +145,10 @@ export interface ActorSnapshot extends ActorFigures {
   oldestUnsettledMs: number;
   /** Keys with the deepest mailboxes, at most ten. */
   hotKeys: { key: string; depth: number; ageMs: number; failures: number; state: string }[];
-  /** perf_hooks histograms in µs; they arrive as clones. */
-  queueing: RecordableHistogram;
-  processing: RecordableHistogram;
-  endToEnd: RecordableHistogram;
+  /** Words of the latency histograms: shared memory, so what is recorded after the snapshot shows in them too. */
+  queueing: Float64Array;
+  processing: Float64Array;
+  endToEnd: Float64Array;
   stopped: boolean;
 }
 

@@ -8,7 +8,7 @@ describe('a ledger', () => {
     const step = fc.oneof(
       fc.record({
         enter: fc.nat({ max: 5 }),
-        hash: fc.nat({ max: 2 ** 32 - 1 }),
+        hash: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
         count: fc.integer({ min: 1, max: 5000 }),
         alone: fc.boolean(),
       }),

@@ -1,7 +1,6 @@
 /** The codec of frames: what goes in comes out, sizes are exact, and a bad body spoils nothing. */
 import { deepStrictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
-import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import type { Envelope } from '../../runtime/lanes/envelope.ts';
 import {
@@ -236,13 +235,16 @@ describe('sizes', () => {
         expect(sizes.reduce((sum, one) => sum + one, 0)).toBe(total);
         const bytes = writer.finish(SENDING, 1);
         const frame = readFrame(bytes);
-        expect(messages.map((_, i) => frame.hashesAndSizes[2 * i + 1])).toEqual(sizes);
-        expect(messages.map((_, i) => frame.hashesAndSizes[2 * i])).toEqual(messages.map(one => one.hash));
-        // What is left of the frame is its columns: packing it without bodies is that much smaller.
+        expect(messages.map((_, i) => frame.sizes[i])).toEqual(sizes);
+        expect(messages.map((_, i) => frame.hashes[i])).toEqual(messages.map(one => one.hash));
+        // What is left of the frame is its columns: packing it without bodies is that much smaller, but for the list of
+        // bodies that are foreign.
         const bare = new FrameWriter();
         const nulls = messages.map((one, i) => bare.add({ ...one, body: null }, i, UNBOUNDED));
         expect(nulls.every(size => size === 1)).toBe(true);
-        expect(bytes.length - total).toBe(bare.finish(SENDING, 1).length - messages.length);
+        const foreign = bytes.length - total - (bare.finish(SENDING, 1).length - messages.length);
+        expect(foreign).toBeGreaterThanOrEqual(0);
+        expect(foreign).toBeLessThanOrEqual(messages.length);
       }),
     );
   });
@@ -264,7 +266,8 @@ describe('sizes', () => {
 });
 
 it('a frame of another envelope version is refused', () => {
-  const bytes = new Packr({ useRecords: false }).pack([[2, 1, 1, 1, 1, [], [], [], 0], []]);
+  const bytes = written([message()], [1]);
+  bytes[0] = 2;
   expect(() => readFrame(bytes)).toThrow('frame of envelope version 2, this is 1');
 });
 

@@ -578,7 +578,7 @@ describe('what settles', () => {
       item.origin.settle(item.seq, i === 5 ? DEAD : DONE);
     }
     world.turn();
-    expect(thread.senderPort!.inbox).toEqual([{ runs: Float64Array.of(1, 5, DONE, 6, 6, DEAD, 9, 10, DONE) }]);
+    expect(thread.senderPort!.inbox).toEqual([{ runs: [1, 5, DONE, 6, 6, DEAD, 9, 10, DONE] }]);
     thread.senderPort!.deliver();
     expect(world.told.map(one => one.settled[0])).toEqual([
       DONE,

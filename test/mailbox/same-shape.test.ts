@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { Batch } from '../../runtime/host/batch.ts';
 import type { Cell } from '../../runtime/host/cell.ts';
 import { NO_EXTRAS } from '../../runtime/lanes/envelope.ts';
+import { ArrayPool } from '../../runtime/mailbox/arrays.ts';
 import { type Item, NOWHERE } from '../../runtime/mailbox/item.ts';
 import { Mailbox, MailboxList } from '../../runtime/mailbox/mailbox.ts';
 import { Turns } from '../../runtime/mailbox/turns.ts';
@@ -75,7 +76,6 @@ describe('one shape', () => {
           holding: new Set(),
           tokens: 0.5,
           notBefore: 1.5,
-          firstAt: 2.5,
           idleSince: 3.5,
           dueAt: 4.5,
           toppedUpAt: 5.5,
@@ -89,10 +89,10 @@ describe('one shape', () => {
     const cell = {} as Cell;
     const mailbox = new Mailbox(0, 'k', 1);
     expectOneShape([
-      () => new Batch(cell, mailbox, [item()], 'size', false),
-      () => new Batch(cell, mailbox, [], 'solo', true),
+      () => new Batch(cell, mailbox, [item()], 'size', false, new ArrayPool()),
+      () => new Batch(cell, mailbox, [], 'solo', true, new ArrayPool()),
       () => {
-        const batch = new Batch(cell, mailbox, [item()], 'time', false);
+        const batch = new Batch(cell, mailbox, [item()], 'time', false, new ArrayPool());
         expect(batch.signal.aborted).toBe(false);
         return Object.assign(batch, {
           startedAt: 1.5,

@@ -1,12 +1,12 @@
 /** Snapshots for the tests of runtime/observe: every figure is there, and a test sets the ones it looks at. */
-import type { RecordableHistogram } from 'node:perf_hooks';
+import { LatencyHistogram } from '../../runtime/observe/latency-histogram.ts';
 import type { MetricsExtra } from '../../runtime/observe/registry.ts';
-import { type ActorSnapshot, latencyHistogram, type ThreadSnapshot } from '../../runtime/observe/stats.ts';
+import type { ActorSnapshot, ThreadSnapshot } from '../../runtime/observe/stats.ts';
 
 export const EXTRA: MetricsExtra = { ready: true, hostRestarts: { crashed: 2, stuck: 0 }, version: '0.1.0' };
 
-export function histogramOf(...micros: number[]): RecordableHistogram {
-  const histogram = latencyHistogram();
+export function histogramOf(...micros: number[]): LatencyHistogram {
+  const histogram = new LatencyHistogram();
   for (const value of micros) histogram.record(value);
   return histogram;
 }
@@ -35,9 +35,9 @@ export function actorSnapshot(some: Partial<ActorSnapshot> = {}): ActorSnapshot 
     deepest: 0,
     oldestUnsettledMs: 0,
     hotKeys: [],
-    queueing: latencyHistogram(),
-    processing: latencyHistogram(),
-    endToEnd: latencyHistogram(),
+    queueing: new LatencyHistogram().words,
+    processing: new LatencyHistogram().words,
+    endToEnd: new LatencyHistogram().words,
     stopped: false,
     ...some,
   };
@@ -70,9 +70,9 @@ export function fullSnapshot(): ThreadSnapshot {
         done: 90,
         dead: 1,
         dropped: { DropOldest: 3, DropNewest: 0, DropWrite: 0, KeyFull: 1 },
-        queueing: histogramOf(1000, 2000),
-        processing: histogramOf(3000),
-        endToEnd: histogramOf(4000, 9000),
+        queueing: histogramOf(1000, 2000).words,
+        processing: histogramOf(3000).words,
+        endToEnd: histogramOf(4000, 9000).words,
       }),
     },
     sources: [

@@ -1,7 +1,7 @@
 /** Items for tests of mailboxes. */
 import type { Extras } from '../../runtime/lanes/envelope.ts';
 import { hashKey } from '../../runtime/lanes/key-hash.ts';
-import { Item, NOWHERE, type Origin } from '../../runtime/mailbox/item.ts';
+import { Arrival, Item, NOWHERE, type Origin } from '../../runtime/mailbox/item.ts';
 import type { Key } from '../../runtime/topology/define.ts';
 
 export interface ItemParts {
@@ -29,5 +29,6 @@ export function item({
   extras = null,
   arrivedAt = 0,
 }: ItemParts = {}): Item {
-  return new Item(body, key, hashKey(key), origin, seq, size, 'test', 0, position, path, flags, extras, arrivedAt);
+  const arrival = new Arrival('test', 0, flags, arrivedAt);
+  return new Item(body, key, hashKey(key), origin, seq, size, arrival, position, path, extras);
 }

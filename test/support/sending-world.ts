@@ -90,8 +90,13 @@ export class SendingWorld implements Owner {
       maxMessageBytes,
     });
     const targets = [target('a', null), target('b', null), target('io', FIXED)];
-    this.sender = new Sender(this.environment, { slot: 0, incarnation: 1 }, this.homes, targets, slot =>
-      this.wanted.add(slot),
+    this.sender = new Sender(
+      this.environment,
+      { slot: 0, incarnation: 1 },
+      this.homes,
+      targets,
+      slot => this.wanted.add(slot),
+      () => this.environment.endOfTurn(() => this.sender.flush()),
     );
     for (const slot of [...HOSTS, FIXED])
       this.threads.set(slot, {
@@ -186,17 +191,14 @@ export class SendingWorld implements Owner {
     thread.port = into;
     thread.senderPort = out;
     thread.intake?.orphan();
-    thread.intake = new Intake(
-      0,
-      1,
-      into,
-      this.environment,
-      () => {
+    thread.intake = new Intake(0, 1, into, {
+      environment: this.environment,
+      arrived: intake => void intake.unpackNext(),
+      accept: (item, actor, homesSeen) => this.#accept(thread, item, actor, homesSeen),
+      dirty: () => {
         thread.dirty = true;
       },
-      (item, actor, homesSeen) => this.#accept(thread, item, actor, homesSeen),
-      () => {},
-    );
+    });
     this.sender.laneOpened(slot, out);
   }
 
