@@ -24,6 +24,8 @@ export interface Environment {
   random(): number;
   /** Calls `fn` once the current turn of the event loop has handled what it had. Calls made in one turn run in order. */
   endOfTurn(fn: () => void): void;
+  /** Calls `fn` once what runs now has returned, before anything else comes. */
+  soon(fn: () => void): void;
   /** Told of each state transition of the engine by name. Absent outside tests. */
   readonly probe?: ((transition: Transition) => void) | undefined;
 }
@@ -103,6 +105,7 @@ export function systemEnvironment(): Environment {
     endOfTurn: fn => {
       setImmediate(fn);
     },
+    soon: queueMicrotask,
   };
 }
 

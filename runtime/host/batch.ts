@@ -35,6 +35,8 @@ export class Batch implements Owner {
   index = 0;
   startedAt = 0;
   timedOut = false;
+  /** Stands in the list of those whose handlers take their time. */
+  isListed = false;
   abort: AbortController | null = null;
   /** What the handler sent since the last item that succeeded. */
   sends: Sending[] = NO_SENDS;

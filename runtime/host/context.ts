@@ -32,11 +32,13 @@ export interface ContextHost {
   timer(batch: Batch, name: string, afterMs: number): void;
 }
 
+const NONE: readonly unknown[] = [];
+
 export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
   readonly #host: ContextHost;
   readonly #batch: Batch;
   readonly #batched: boolean;
-  messages: readonly unknown[] = [];
+  messages: readonly unknown[] = NONE;
 
   constructor(host: ContextHost, batch: Batch, batched: boolean) {
     this.#host = host;

@@ -88,7 +88,7 @@ export class Delivery {
       alone ? items[0]!.id : null,
       markOf(items[0]!),
     );
-    this.#running.track(batch);
+    this.#running.begin(batch);
     const isBatch = cell.definition.handleBatch !== undefined && (items[0]!.flags & TIMER) === 0; // a timer comes alone
     const context = new HandlerContext(contexts, batch, isBatch);
     if (isBatch) this.#callBatch(batch, context);
@@ -131,12 +131,13 @@ export class Delivery {
     } catch (error) {
       return ended(undefined, error, true);
     }
-    if (isThenable(result))
+    if (isThenable(result)) {
+      this.#running.goesOn(batch);
       result.then(
         value => ended(value, undefined, false),
         (error: unknown) => ended(undefined, error, true),
       );
-    else ended(result, undefined, false);
+    } else ended(result, undefined, false);
   }
 
   /** Goes on with the next item of a `handle` actor. Loops while handlers are synchronous. */
@@ -162,7 +163,7 @@ export class Delivery {
         return;
       }
       if (isThenable(result)) {
-        if (batch.index > 0) this.#running.restart(batch);
+        this.#running.goesOn(batch);
         result.then(
           value => {
             if (this.#itemDone(batch, item, value)) this.#callNext(batch, context);

@@ -74,7 +74,7 @@ export class Host {
       this.homes,
       targets,
       slot => this.#requestLane(slot),
-      () => this.#wantFlush(),
+      isIdle => this.#wantFlush(isIdle),
     );
     this.asks = new Asks(environment);
     plan.actors.forEach((actor, index) => {
@@ -164,7 +164,8 @@ export class Host {
       room: this.#room,
       released: partition => {
         this.#intakes.released(partition);
-        this.flush(); // what was bounced and settled must be on its way before the supervisor opens the new home
+        this.sender.flushAll(); // what was bounced and settled must be on its way before the supervisor opens the new home
+        this.#intakes.flush();
         report({ type: 'released', partition });
       },
     });
@@ -208,7 +209,8 @@ export class Host {
   dispose(): void {
     this.asks.close();
     this.scheduler.close();
-    this.flush();
+    this.sender.flushAll();
+    this.#intakes.flush();
     this.sender.close();
   }
 
@@ -259,9 +261,14 @@ export class Host {
     this.environment.endOfTurn(() => this.sender.laneOpened(slot, out));
   }
 
-  /** What is sent while turns run leaves when they have run, all else at the end of the turn of the event loop. */
-  #wantFlush(): void {
-    if (this.#flushing || this.scheduler.isRunning) return;
+  /**
+   * What is sent while turns run leaves when they have run; the first message on an idle lane when its sender returns; all
+   * else at the end of the turn of the event loop.
+   */
+  #wantFlush(isIdle = false): void {
+    if (this.scheduler.isRunning) return;
+    if (isIdle) return this.environment.soon(() => this.sender.flush());
+    if (this.#flushing) return;
     this.#flushing = true;
     this.environment.endOfTurn(() => {
       this.#flushing = false;

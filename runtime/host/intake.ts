@@ -152,7 +152,7 @@ export class Intake implements Origin {
     const packed = this.#packed.shift();
     if (packed === undefined) return false;
     const frame = readFrame(packed.bytes);
-    const { keys, bodies, hashes, sizes } = frame;
+    const { messages } = frame;
     this.#last = frame.seqOf(frame.count - 1);
     let index = 0;
     let extra = 0;
@@ -161,12 +161,12 @@ export class Intake implements Origin {
       for (let i = 0; i < count; i++, index++) {
         const extras = frame.extras[extra]?.[0] === index ? frame.extras[extra++]![1] : null;
         const item = new Item(
-          bodies[index],
-          keys[index]!,
-          hashes[index]!,
+          messages[2 * index + 1],
+          messages[2 * index] as Key,
+          frame.hashOf(index),
           this,
           frame.seqOf(index),
-          sizes[index]!,
+          frame.sizeOf(index),
           arrival,
           typeof positions === 'number' ? positions + i : positions[i]!,
           paths === 0 ? '' : paths[i]!,

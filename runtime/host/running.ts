@@ -28,10 +28,16 @@ export class Running {
   }
 
   /** Its handler is about to begin. */
-  track(batch: Batch): void {
-    const { cell } = batch;
+  begin(batch: Batch): void {
     batch.startedAt = this.#needs.scheduler.now;
-    cell.running++;
+    batch.cell.running++;
+  }
+
+  /** Its handler did not end at once: from now on its time counts, for each item of a `handle` actor anew. */
+  goesOn(batch: Batch): void {
+    if (batch.isListed) return this.restart(batch);
+    batch.isListed = true;
+    if (batch.index > 0) batch.startedAt = this.#needs.scheduler.tick();
     this.#append(batch);
   }
 
@@ -75,7 +81,7 @@ export class Running {
     if (batch.timedOut) this.#needs.environment.probe?.('batch.zombie-ended');
     batch.ended = true;
     batch.mailbox.inFlight = null;
-    this.#unlink(batch);
+    if (batch.isListed) this.#unlink(batch);
     cell.running--;
     cell.stats.inFlightBatches--;
     cell.stats.processing.record(micros(now - batch.startedAt));

@@ -120,7 +120,7 @@ export class Scheduler {
 
   /** Runs turns at the end of this turn of the event loop. */
   wake(): void {
-    if (this.#awake) return;
+    if (this.#awake || this.isRunning) return; // `run` wakes itself where something is left
     this.#awake = true;
     this.#needs.environment.endOfTurn(() => {
       this.#awake = false;
@@ -174,8 +174,11 @@ export class Scheduler {
     }
     this.isRunning = false;
     this.#needs.ranOut();
-    const more = this.#turns.size > 0 || this.#needs.backlog.frames > 0;
-    if (skipped !== null) for (const mailbox of skipped) this.#turns.push(mailbox, this.now);
+    let more = this.#turns.size > 0 || this.#needs.backlog.frames > 0;
+    if (skipped !== null) {
+      for (const mailbox of skipped) this.#turns.push(mailbox, this.now);
+      more ||= this.#alone.length === 0 && !this.#aloneRuns; // else who ends the wait for them wakes
+    }
     if ((more && !this.#needs.ledger.isFull) || (this.#alone.length > 0 && this.running === 0)) this.wake();
   }
 
@@ -183,15 +186,15 @@ export class Scheduler {
   release(cell: Cell, mailbox: Mailbox): void {
     mailbox.standing = 'waiting';
     this.consider(cell, mailbox, this.now);
-    if (this.#hasWork) this.wake();
+    if (!this.isRunning && this.#hasWork) this.wake();
   }
 
   /** A handler ended: whoever waited for its slot gets in line again. */
   handlerEnded(cell: Cell, alone: boolean): void {
     this.running--;
     if (alone) this.#aloneRuns = false;
-    this.#admit(cell);
-    if (this.#hasWork) this.wake();
+    if (cell.crowd.size > 0) this.#admit(cell);
+    if (!this.isRunning && this.#hasWork) this.wake();
   }
 
   close(): void {

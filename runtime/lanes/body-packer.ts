@@ -27,6 +27,8 @@ export class StrictPackr extends Packr {
   }
 }
 
+const encoder = new TextEncoder();
+
 type Working = Buffer & { start: number; end: number };
 
 /** Bytes, Dates and bigints have no shapes: they may stand among our own values as they are. */
@@ -77,10 +79,11 @@ class Step {
 }
 
 export class BodyPacker {
-  #bytes: Buffer;
+  #bytes: Uint8Array;
   #view: DataView;
-  /** Where the next byte goes. */
-  length = 0;
+  /** Where the next byte goes, and where the first one of a frame does. */
+  length: number;
+  readonly #start: number;
   #root = new Step([]);
   #steps = 0;
   #frame = 0;
@@ -90,14 +93,11 @@ export class BodyPacker {
   /** Bytes that naming the shapes of this frame takes. */
   shapeBytes = 0;
 
-  constructor(room: number) {
-    this.#bytes = Buffer.allocUnsafeSlow(room);
+  /** `start`: bytes to leave free at the beginning, for whoever writes the head. */
+  constructor(room: number, start = 0) {
+    this.#bytes = new Uint8Array(room);
     this.#view = new DataView(this.#bytes.buffer);
-  }
-
-  /** Shapes of this frame, in the order of their numbers. */
-  get signatures(): string[] {
-    return this.#shapes.map(shape => shape.signature);
+    this.#start = this.length = start;
   }
 
   get shapeCount(): number {
@@ -106,11 +106,11 @@ export class BodyPacker {
 
   /** A new frame begins. One large message must not pin its room for ever. */
   reset(mostRoom: number): void {
-    this.length = 0;
+    this.length = this.#start;
     this.shapeBytes = 0;
     this.#shapes.length = 0;
     this.#frame++;
-    if (this.#bytes.length > mostRoom) this.#become(Buffer.allocUnsafeSlow(mostRoom));
+    if (this.#bytes.length > mostRoom) this.#become(new Uint8Array(mostRoom));
     if (this.#steps > REMEMBERED) {
       this.#root = new Step([]);
       this.#steps = 0;
@@ -128,8 +128,31 @@ export class BodyPacker {
     }
   }
 
-  copyTo(target: Buffer, at: number): void {
-    this.#bytes.copy(target, at, 0, this.length);
+  /** The bytes so far, to be written to at any place. Valid until the next value. */
+  get view(): DataView {
+    return this.#view;
+  }
+
+  /** All written so far, in an ArrayBuffer of its own. */
+  copy(): Uint8Array {
+    return this.#bytes.slice(0, this.length);
+  }
+
+  /** Makes room for so many bytes more, and returns where they begin. */
+  skip(bytes: number): number {
+    this.#need(bytes);
+    const at = this.length;
+    this.length += bytes;
+    return at;
+  }
+
+  /** The signatures of the shapes of this frame, each behind its length (u16). */
+  writeSignatures(): void {
+    for (const { signature } of this.#shapes) {
+      const at = this.skip(signatureBytes(signature));
+      this.#view.setUint16(at, this.length - at - 2, true);
+      encoder.encodeInto(signature, this.#bytes.subarray(at + 2, this.length));
+    }
   }
 
   /** Any value that msgpackr takes; throws what it throws. True if it is foreign: the reader finds bytes, as `packForeign` makes them. */
@@ -263,7 +286,7 @@ export class BodyPacker {
       this.#view.setUint32(this.length, size);
       this.length += 4;
     }
-    this.length += bytes.write(text, this.length, 'utf8');
+    this.length += encoder.encodeInto(text, bytes.subarray(this.length, this.length + size)).written;
   }
 
   #number(value: number): void {
@@ -311,19 +334,19 @@ export class BodyPacker {
   #copy(packed: Uint8Array): void {
     const { start, end } = packed as Working;
     this.#need(end - start);
-    (packed as Working).copy(this.#bytes, this.length, start, end);
+    this.#bytes.set(packed.subarray(start, end), this.length);
     this.length += end - start;
   }
 
   #need(room: number): void {
     const needed = this.length + room;
     if (needed <= this.#bytes.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, needed));
-    this.#bytes.copy(grown, 0, 0, this.length);
+    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, needed));
+    grown.set(this.#bytes.subarray(0, this.length));
     this.#become(grown);
   }
 
-  #become(bytes: Buffer): void {
+  #become(bytes: Uint8Array): void {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer);
   }

@@ -1,8 +1,8 @@
 /**
  * Frames: many messages in one block of bytes.
  *
- * Layout, little-endian: a head of HEAD bytes (below) · the signatures of the shapes, each behind its length (u16) · the
- * hashes of the keys (i32 each) and the sizes of the bodies (u32 each) · one msgpack array (Rest). Groups hold what their messages share (actor, source, epoch, flags). Bodies
+ * Layout, little-endian: a head of HEAD bytes (below) · one msgpack array (Content) · the hashes of the keys (i32 each) and
+ * the sizes of the bodies (u32 each) · the signatures of the shapes, each behind its length (u16). Groups hold what their messages share (actor, source, epoch, flags). Bodies
  * are packed one by one at the moment of the send, so the caller may change its object right after, sizes are exact, and
  * what cannot be carried fails at the call; each frame names its shapes itself and needs no shared state.
  */
@@ -20,10 +20,12 @@ export const FRAME_BYTES = 64 * 1024;
 
 /**
  * [0] version · [1] most urgent priority that a message names, 255 for none · [2] shapes (u16) · [4] slot (u32)
- * · [8] incarnation (u32) · [12] version of the partition table (u32) · [16] messages (u32) · [20] where the columns
+ * · [8] incarnation (u32) · [12] version of the partition table (u32) · [16] messages (u32) · [20] where the hashes
  * begin (u32) · [24] first sequence number (f64).
  */
 const HEAD = 32;
+/** Behind the head: the heads of the content and of its first element, whose length is known last. */
+const BEFORE_MESSAGES = HEAD + 6;
 /** No message of the frame names a priority of its own. */
 export const NO_PRIORITY = 255;
 
@@ -50,14 +52,16 @@ type PackedExtras = [
   trace: string | null,
 ];
 
-/** What is packed behind the columns. `seqs` is 0 while they count up from the first; `foreign` are indexes of bodies. */
-type Rest = [
+/**
+ * `messages` holds a key and a body in turn; `seqs` is 0 while they count up from the first; `foreign` are the indexes of
+ * messages whose bodies are (body-packer.ts).
+ */
+type Content = [
+  messages: unknown[],
   groups: Group[],
   extras: PackedExtras[],
   seqs: number[] | 0,
   foreign: number[],
-  keys: Key[],
-  bodies: unknown[],
 ];
 
 type Structures = Unpackr & { structures: unknown[] & { sharedLength?: number } };
@@ -72,9 +76,7 @@ export interface Sending {
 
 /** Collects messages until the frame leaves. One per lane; reused. */
 export class FrameWriter {
-  readonly #bodies = new BodyPacker(1024);
-  readonly #keys = new BodyPacker(512);
-  readonly #head = new BodyPacker(256);
+  readonly #packer = new BodyPacker(1024, BEFORE_MESSAGES);
   #groups: Group[] = [];
   #last: Group | null = null;
   #seqs: number[] | null = null;
@@ -91,30 +93,30 @@ export class FrameWriter {
   }
 
   /** Size of the bodies, the names of their shapes included. */
-  get bytes(): number {
-    return this.#bodies.length + this.#bodies.shapeBytes;
-  }
+  bytes = 0;
 
   /**
    * Packs the body of one message behind those already here and returns its size in bytes, the name of its shape included
    * when it is the first of it. Throws MESSAGE_NOT_CARRIABLE or MESSAGE_TOO_LARGE and leaves the frame as it was.
    */
   add(message: Envelope, seq: number, maxBytes: number): number {
-    const bodies = this.#bodies;
-    const before = this.bytes;
-    const { length, shapeCount } = bodies;
+    const packer = this.#packer;
+    const { length, shapeCount, shapeBytes } = packer;
+    packer.value(message.key);
+    const behindKey = packer.length;
     let isForeign: boolean;
     try {
-      isForeign = bodies.body(message.body);
+      isForeign = packer.body(message.body);
     } catch (cause) {
-      bodies.rewind(length, shapeCount);
+      packer.rewind(length, shapeCount);
       throw uncarriable(message.body, cause);
     }
-    const size = this.bytes - before;
+    const size = packer.length - behindKey + packer.shapeBytes - shapeBytes;
     if (size > maxBytes) {
-      bodies.rewind(length, shapeCount);
+      packer.rewind(length, shapeCount);
       throw new KeymillError('MESSAGE_TOO_LARGE', `${size} bytes, maxMessageBytes is ${maxBytes}`);
     }
+    this.bytes += size;
     const { count } = this;
     if (isForeign) this.#foreign.push(count);
     const last = this.#last;
@@ -149,7 +151,6 @@ export class FrameWriter {
       ];
       this.#groups.push(this.#last);
     }
-    this.#keys.value(message.key);
     if (count === 0) this.#firstSeq = seq;
     else if (this.#seqs !== null) this.#seqs.push(seq);
     else if (seq !== this.#firstSeq + count) {
@@ -177,50 +178,38 @@ export class FrameWriter {
   }
 
   /** The frame's bytes, in an ArrayBuffer of exactly that size; the writer is empty afterwards. */
-  finish(sending: Sending, homes: number): Buffer {
+  finish(sending: Sending, homes: number): Uint8Array {
     const { hashes, sizes, count } = this;
-    const head = this.#head;
-    head.value(this.#groups);
-    head.value(this.#extras);
-    head.value(this.#seqs ?? 0);
-    head.value(this.#foreign);
-    const { signatures, shapeBytes } = this.#bodies;
-    const columns = HEAD + shapeBytes;
-    const rest = columns + 8 * count;
-    const frame = Buffer.allocUnsafeSlow(rest + 1 + head.length + 10 + this.#keys.length + this.#bodies.length);
-    const view = new DataView(frame.buffer);
-    frame[0] = ENVELOPE_VERSION;
-    frame[1] = this.#priority;
-    view.setUint16(2, signatures.length, true);
+    const packer = this.#packer;
+    packer.value(this.#groups);
+    packer.value(this.#extras);
+    packer.value(this.#seqs ?? 0);
+    packer.value(this.#foreign);
+    const columns = packer.skip(8 * count);
+    packer.writeSignatures();
+    const { view } = packer;
+    view.setUint8(0, ENVELOPE_VERSION);
+    view.setUint8(1, this.#priority);
+    view.setUint16(2, packer.shapeCount, true);
     view.setUint32(4, sending.slot, true);
     view.setUint32(8, sending.incarnation, true);
     view.setUint32(12, homes, true);
     view.setUint32(16, count, true);
     view.setUint32(20, columns, true);
     view.setFloat64(24, this.#firstSeq, true);
-    let at = HEAD;
-    for (const signature of signatures) {
-      const length = frame.write(signature, at + 2, 'utf8');
-      view.setUint16(at, length, true);
-      at += 2 + length;
-    }
-    at = columns;
-    for (let i = 0; i < count; i++, at += 4) view.setInt32(at, hashes[i]!, true);
-    for (let i = 0; i < count; i++, at += 4) view.setUint32(at, sizes[i]!, true);
-    frame[at++] = 0x96; // an array of six: see Rest
-    head.copyTo(frame, at);
-    at = arrayHead(frame, at + head.length, count);
-    this.#keys.copyTo(frame, at);
-    at = arrayHead(frame, at + this.#keys.length, count);
-    this.#bodies.copyTo(frame, at);
+    view.setUint8(HEAD, 0x95); // an array of five
+    view.setUint8(HEAD + 1, 0xdd); // an array with a 32-bit length
+    view.setUint32(HEAD + 2, 2 * count);
+    for (let i = 0, at = columns; i < count; i++, at += 4) view.setInt32(at, hashes[i]!, true);
+    for (let i = 0, at = columns + 4 * count; i < count; i++, at += 4) view.setUint32(at, sizes[i]!, true);
+    const frame = packer.copy();
     this.#reset();
     return frame;
   }
 
   #reset(): void {
-    this.#bodies.reset(4 * FRAME_BYTES);
-    this.#keys.reset(FRAME_BYTES);
-    this.#head.reset(FRAME_BYTES);
+    this.#packer.reset(4 * FRAME_BYTES);
+    this.bytes = 0;
     this.#groups = [];
     this.#last = null;
     this.#seqs = null;
@@ -230,12 +219,6 @@ export class FrameWriter {
     this.hashes = [];
     this.sizes = [];
   }
-}
-
-/** Writes the head of a msgpack array with a 32-bit length; returns where its first element goes. */
-function arrayHead(bytes: Buffer, at: number, length: number): number {
-  bytes[at] = 0xdd;
-  return bytes.writeUInt32BE(length, at + 1);
 }
 
 /** What can be told of a frame without reading its messages. */
@@ -252,10 +235,10 @@ export interface Frame extends FrameHead {
   readonly homes: number;
   seqOf(i: number): number;
   readonly groups: readonly Group[];
-  readonly hashes: Int32Array;
-  readonly sizes: Uint32Array;
-  readonly keys: readonly Key[];
-  readonly bodies: readonly unknown[];
+  hashOf(i: number): number;
+  sizeOf(i: number): number;
+  /** A key and a body in turn. */
+  readonly messages: readonly unknown[];
   readonly extras: readonly [index: number, extras: Extras][];
 }
 
@@ -280,33 +263,27 @@ export function readFrame(bytes: Uint8Array): Frame {
   const { count } = head;
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const columns = view.getUint32(20, true);
   const shapes: unknown[] & { sharedLength?: number } = [];
-  for (let left = view.getUint16(2, true), at = HEAD; left > 0; left--) {
+  for (let left = view.getUint16(2, true), at = columns + 8 * count; left > 0; left--) {
     const length = view.getUint16(at, true);
     shapes.push(structureOf(buffer.toString('utf8', at + 2, at + 2 + length)));
     at += 2 + length;
   }
   shapes.sharedLength = shapes.length;
-  const columns = view.getUint32(20, true);
-  const hashes = new Int32Array(count);
-  const sizes = new Uint32Array(count);
-  for (let i = 0, at = columns; i < count; i++, at += 4) hashes[i] = view.getInt32(at, true);
-  for (let i = 0, at = columns + 4 * count; i < count; i++, at += 4) sizes[i] = view.getUint32(at, true);
   const unpackr = bytes.length > FRAME_BYTES ? viewing : copying;
   unpackr.structures = shapes;
-  const rest = unpackr.unpack(buffer, { start: columns + 8 * count }) as Rest;
-  const [groups, extras, seqs, foreign, keys, bodies] = rest;
-  for (const index of foreign) bodies[index] = unpackValue(bodies[index] as Uint8Array);
+  const [messages, groups, extras, seqs, foreign] = unpackr.unpack(buffer, { start: HEAD, end: columns }) as Content;
+  for (const index of foreign) messages[2 * index + 1] = unpackValue(messages[2 * index + 1] as Uint8Array);
   const firstSeq = view.getFloat64(24, true);
   return {
     ...head,
     homes: view.getUint32(12, true),
     seqOf: seqs === 0 ? i => firstSeq + i : i => seqs[i]!,
+    hashOf: i => view.getInt32(columns + 4 * i, true),
+    sizeOf: i => view.getUint32(columns + 4 * (count + i), true),
+    messages,
     groups,
-    hashes,
-    sizes,
-    keys,
-    bodies,
     extras: extras.map(([index, priority, deadline, chain, ask, calls, attempt, trace]) => [
       index,
       { priority, deadline, chain, ask, calls, attempt, trace },
@@ -326,9 +303,9 @@ export function eachEnvelope(bytes: Uint8Array, visit: (envelope: Envelope, seq:
       const position = typeof positions === 'number' ? positions + i : positions[i]!;
       const envelope = {
         actor,
-        key: frame.keys[index]!,
-        hash: frame.hashes[index]!,
-        body: frame.bodies[index],
+        key: frame.messages[2 * index] as Key,
+        hash: frame.hashOf(index),
+        body: frame.messages[2 * index + 1],
         source,
         epoch,
         position,

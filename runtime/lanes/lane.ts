@@ -16,6 +16,9 @@ export interface Window {
   bytes: number;
 }
 
+/** Frames that leave one after the other without a word from the receiver; then messages collect for a while. */
+const UNANSWERED = 4;
+
 export class Lane {
   readonly slot: number;
   readonly outbox = new Outbox();
@@ -31,6 +34,8 @@ export class Lane {
   #homesSeen = 0;
   readonly #sending: Sending;
   readonly #environment: Environment;
+  /** Frames that left since the receiver last said something. */
+  #unanswered = 0;
   frames = 0;
   messages = 0;
   bytes = 0;
@@ -49,6 +54,16 @@ export class Lane {
   /** Messages that are not settled, those of the open frame included. */
   get unsettled(): number {
     return this.outbox.messages + this.#writer.count;
+  }
+
+  /** The receiver has frames enough to go on with: a larger one later costs both sides less than many small ones. */
+  get isAhead(): boolean {
+    return this.#unanswered >= UNANSWERED;
+  }
+
+  /** The receiver said something. */
+  answered(): void {
+    this.#unanswered = 0;
   }
 
   get isOpen(): boolean {
@@ -103,6 +118,7 @@ export class Lane {
   /** The lane reached a (new) incarnation of its receiver: everything unsettled leaves again, in order, before anything new. */
   open(port: Port): void {
     this.#port = port;
+    this.#unanswered = 0;
     this.openings++;
     this.#environment.probe?.('lane.opened');
     for (let frame of this.outbox.unsettled()) {
@@ -137,6 +153,7 @@ export class Lane {
   #post(frame: OutFrame): void {
     this.#environment.probe?.('frame.sent');
     frame.posted = true;
+    this.#unanswered++;
     this.frames++;
     this.messages += frame.count;
     this.bytes += frame.bytes.length;

@@ -8,11 +8,17 @@ import type { Port } from './port.ts';
 
 const LONGEST_TEXT = 48 * 1024;
 
+/** Of any Uint8Array; not in the types of Node. */
+const latin1 = (Buffer.prototype as unknown as { latin1Slice(this: Uint8Array, from: number, to: number): string })
+  .latin1Slice;
+
 export function messagePort(port: MessagePort): Port {
   return {
     post: message =>
       port.postMessage(
-        Buffer.isBuffer(message) && message.length <= LONGEST_TEXT ? message.toString('latin1') : message,
+        message instanceof Uint8Array && message.length <= LONGEST_TEXT
+          ? latin1.call(message, 0, message.length)
+          : message,
       ),
     onMessage: listener => {
       port.on('message', (message: unknown) =>

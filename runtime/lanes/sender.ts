@@ -41,6 +41,8 @@ interface Move {
   bounced: Bounced[];
 }
 
+/** How long messages collect at most. */
+const HOLD_MS = 1;
 /** How long a move waits for the children of what its old home has handled. */
 const EXCUSE_MS = 1000;
 
@@ -52,7 +54,10 @@ export class Sender {
   readonly #requestLane: (slot: number) => void;
   readonly #lanes = new Map<number, Lane>();
   readonly #dirty = new Set<Lane>();
-  readonly #wantFlush: () => void;
+  /** Asks for `flush`; `isIdle`: of a lane on which nothing is under way, so nothing is won by waiting. */
+  readonly #wantFlush: (isIdle: boolean) => void;
+  /** Messages wait for HOLD_MS to pass. */
+  #holding = false;
   readonly #waiting = new WaitingQueues();
   readonly #moves = new Map<number, Move>();
   /** Per partition: unsettled messages, the slot that messages went to last (HELD before the first), and its epoch then. */
@@ -70,7 +75,7 @@ export class Sender {
     homes: Homes,
     targets: readonly Target[],
     requestLane: (slot: number) => void,
-    wantFlush: () => void,
+    wantFlush: (isIdle: boolean) => void,
   ) {
     this.#environment = environment;
     this.#sending = sending;
@@ -123,10 +128,33 @@ export class Sender {
     return true;
   }
 
-  /** Sends what the turn collected, when `wantFlush` was said. */
+  /**
+   * Sends what the turn collected, when `wantFlush` was said. On a lane whose receiver has much to do already, messages go
+   * on collecting, until it says something, a frame is full, or HOLD_MS have passed.
+   */
   flush(): void {
-    for (const lane of this.#dirty) lane.flush();
-    this.#dirty.clear();
+    for (const lane of this.#dirty)
+      if (lane.isAhead) this.#flushLater();
+      else this.#flushLane(lane);
+  }
+
+  /** Sends all that was collected. */
+  flushAll(): void {
+    for (const lane of this.#dirty) this.#flushLane(lane);
+  }
+
+  #flushLane(lane: Lane): void {
+    this.#dirty.delete(lane);
+    lane.flush();
+  }
+
+  #flushLater(): void {
+    if (this.#holding) return;
+    this.#holding = true;
+    this.#environment.clock.after(HOLD_MS, () => {
+      this.#holding = false;
+      this.flushAll();
+    });
   }
 
   laneOpened(slot: number, port: Port): void {
@@ -195,7 +223,7 @@ export class Sender {
 
   /** Calls `visit` with everything unsettled, for the spool of a drain. */
   eachUnsettled(visit: (message: Envelope, owner: Owner | null) => void): void {
-    this.flush();
+    this.flushAll();
     for (const lane of this.#lanes.values())
       for (const frame of lane.outbox.unsettled())
         eachEnvelope(frame.bytes, (message, _seq, index) => {
@@ -273,8 +301,9 @@ export class Sender {
       const partition = message.hash & this.#homes.mask;
       this.#outstanding[partition]!++;
     }
-    if (this.#dirty.size === 0) this.#wantFlush();
+    if (this.#dirty.has(lane)) return;
     this.#dirty.add(lane);
+    this.#wantFlush(lane.outbox.messages === 0);
   }
 
   /** A waiting message must not change with the caller's object, and its faults show at the call. */
@@ -328,6 +357,8 @@ export class Sender {
   // ── returns ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #returned(lane: Lane, returns: Returns): void {
+    lane.answered();
+    if (this.#dirty.has(lane)) this.#flushLane(lane);
     if (returns.replies) for (const reply of returns.replies) this.#replied(lane, reply);
     if (returns.runs)
       for (let i = 0; i < returns.runs.length; i += 3)

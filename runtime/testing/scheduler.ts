@@ -76,6 +76,9 @@ export class Scheduler {
       endOfTurn: fn => {
         turns.queue.push(fn);
       },
+      soon: fn => {
+        turns.queue.push(fn);
+      },
       probe: transition => {
         this.transitions.set(transition, (this.transitions.get(transition) ?? 0) + 1);
       },

@@ -235,8 +235,8 @@ describe('sizes', () => {
         expect(sizes.reduce((sum, one) => sum + one, 0)).toBe(total);
         const bytes = writer.finish(SENDING, 1);
         const frame = readFrame(bytes);
-        expect(messages.map((_, i) => frame.sizes[i])).toEqual(sizes);
-        expect(messages.map((_, i) => frame.hashes[i])).toEqual(messages.map(one => one.hash));
+        expect(messages.map((_, i) => frame.sizeOf(i))).toEqual(sizes);
+        expect(messages.map((_, i) => frame.hashOf(i))).toEqual(messages.map(one => one.hash));
         // What is left of the frame is its columns: packing it without bodies is that much smaller, but for the list of
         // bodies that are foreign.
         const bare = new FrameWriter();

@@ -4,7 +4,7 @@ import { readFrame } from '../../runtime/lanes/frame.ts';
 import { Lane } from '../../runtime/lanes/lane.ts';
 import { DONE } from '../../runtime/lanes/port.ts';
 import { type HandPort, handPorts } from '../support/hand-port.ts';
-import { message } from '../support/messages.ts';
+import { bodiesOf, keysOf, message } from '../support/messages.ts';
 import { virtualEnvironment } from '../support/virtual-clock.ts';
 
 function lane(): Lane {
@@ -27,7 +27,7 @@ it('keeps what was sent before it opened, and posts it when it does', () => {
   to.flush();
   const [out, into] = handPorts();
   to.open(out);
-  expect(frames(into).map(frame => [frame.incarnation, frame.bodies])).toEqual([
+  expect(frames(into).map(frame => [frame.incarnation, bodiesOf(frame)])).toEqual([
     [5, [1]],
     [5, [2]],
   ]);
@@ -54,7 +54,7 @@ it('counts what it posts again as replayed, not what it posts late', () => {
   into.inbox.length = 0;
   const [again, receiver] = handPorts();
   to.open(again);
-  expect(frames(receiver).flatMap(frame => frame.bodies)).toEqual([1, 2]);
+  expect(frames(receiver).flatMap(bodiesOf)).toEqual([1, 2]);
   expect(to).toMatchObject({ messages: 3, replayed: 1 });
 });
 
@@ -90,8 +90,8 @@ it('gives the memory of frames with little left back, and replays them as what t
   to.open(again);
   const replayed = frames(receiver);
   expect(replayed.map(frame => frame.homes)).toEqual(Array.from({ length: 100 }, (_, f) => 1 + f));
-  expect(replayed.flatMap(frame => frame.keys)).toEqual(
+  expect(replayed.flatMap(keysOf)).toEqual(
     Array.from({ length: 100 }, (_, f) => [64 * f + 62, 64 * f + 63]).flat(),
   );
-  expect(replayed[7]!.bodies).toEqual([Buffer.alloc(1000, 7), Buffer.alloc(1000, 7)]);
+  expect(bodiesOf(replayed[7]!)).toEqual([Buffer.alloc(1000, 7), Buffer.alloc(1000, 7)]);
 });

@@ -1,4 +1,5 @@
 /** The sending half against threads that do everything threads may do. */
+import { bodiesOf } from '../support/messages.ts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readFrame } from '../../runtime/lanes/frame.ts';
@@ -207,7 +208,7 @@ describe('whatever the threads do', () => {
 function posted(world: SendingWorld, slot: number): number[] {
   return world.threads
     .get(slot)!
-    .port!.inbox.flatMap(frame => readFrame(frame as Uint8Array).bodies.map(body => (body as { n: number }).n));
+    .port!.inbox.flatMap(frame => bodiesOf(readFrame(frame as Uint8Array)).map(body => (body as { n: number }).n));
 }
 
 function opened(window = 100, windowBytes?: number, maxMessageBytes?: number): SendingWorld {

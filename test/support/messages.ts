@@ -1,6 +1,7 @@
 /** Arbitrary messages, keys and envelopes, for properties. */
 import fc from 'fast-check';
 import type { Envelope, Extras } from '../../runtime/lanes/envelope.ts';
+import type { Frame } from '../../runtime/lanes/frame.ts';
 import { hashKey } from '../../runtime/lanes/key-hash.ts';
 import type { Key } from '../../runtime/topology/define.ts';
 
@@ -96,4 +97,12 @@ export function message(part: Partial<Envelope> = {}): Envelope {
     extras: null,
     ...part,
   };
+}
+
+/** Bodies and keys of a frame, in order. */
+export function bodiesOf(frame: Frame): unknown[] {
+  return Array.from({ length: frame.count }, (_, i) => frame.messages[2 * i + 1]);
+}
+export function keysOf(frame: Frame): Key[] {
+  return Array.from({ length: frame.count }, (_, i) => frame.messages[2 * i] as Key);
 }

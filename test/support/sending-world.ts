@@ -78,6 +78,7 @@ export class SendingWorld implements Owner {
     },
     random: () => 0,
     endOfTurn: fn => void this.#turnEnds.push(fn),
+    soon: fn => void this.#turnEnds.push(fn),
     probe: transition => void this.reached.add(transition),
   };
 
@@ -96,7 +97,7 @@ export class SendingWorld implements Owner {
       this.homes,
       targets,
       slot => this.wanted.add(slot),
-      () => this.environment.endOfTurn(() => this.sender.flush()),
+      () => this.environment.endOfTurn(() => this.sender.flushAll()),
     );
     for (const slot of [...HOSTS, FIXED])
       this.threads.set(slot, {

@@ -50,6 +50,7 @@ export function virtualEnvironment(seed = 1): VirtualEnvironment {
     endOfTurn: fn => {
       turnEnds.push(fn);
     },
+    soon: queueMicrotask,
     get pendingTimers() {
       return timers.length;
     },
