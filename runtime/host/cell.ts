@@ -26,6 +26,8 @@ export class Cell {
   /** True for I/O actors: they have one home and no partitions to move. */
   readonly fixed: boolean;
   readonly flushMs: number;
+  /** Takes messages one by one, as they come. */
+  readonly handlesSingly: boolean;
   readonly limitMessages: number;
   readonly limitBytes: number;
   readonly sizing: Sizing;
@@ -67,6 +69,7 @@ export class Cell {
     this.fixed = fixed;
     this.#mask = runtime.partitions - 1;
     this.flushMs = options.batch.flushMs ?? (definition.handleBatch ? 200 : 0);
+    this.handlesSingly = definition.handle !== undefined && this.flushMs === 0 && !options.rate;
     this.limitMessages = Math.max(
       1,
       Math.min(options.mailbox.maxMessages, Math.floor(runtime.window.messages / KEY_SHARE)),

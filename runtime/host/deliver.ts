@@ -183,7 +183,7 @@ export class Delivery {
    */
   #itemDone(batch: Batch, item: Item, value: unknown): boolean {
     this.#succeeded(batch, item, batch.index, value, batch.sends);
-    batch.sends.length = 0;
+    if (batch.sends.length > 0) batch.sends.length = 0;
     batch.index++;
     if (batch.unaccepted > 0) {
       this.#ended(batch, [], []);
@@ -303,9 +303,15 @@ export class Delivery {
     }
     // Its dead sender sends the item again, and its rerun the children. They must all come from there, or a later one
     // sent from here would overtake an earlier one that was withdrawn (Sender.laneOpened).
-    const isOrphan = batch.isOrphan(index);
+    const { isOrphan } = item;
     if (sends.length > 0) this.#needs.environment.probe?.(isOrphan ? 'children.discarded' : 'children.sent');
-    for (const { message } of isOrphan ? NOTHING : sends) {
+    if (sends.length > 0 && !isOrphan) this.#sendChildren(batch, item, index, sends);
+    settlePart(item);
+    if (item.pending > 0) batch.leaveUnsettled(item);
+  }
+
+  #sendChildren(batch: Batch, item: Item, index: number, sends: readonly Sending[]): void {
+    for (const { message } of sends) {
       item.pending++;
       const accepted = (): void => {
         if (--batch.unaccepted === 0) this.#finish(batch);
@@ -316,8 +322,6 @@ export class Delivery {
         this.#needs.environment.probe?.('children.waited');
       }
     }
-    settlePart(item);
-    if (item.pending > 0) batch.leaveUnsettled(item);
   }
 
   #finish(batch: Batch): void {

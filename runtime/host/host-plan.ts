@@ -1,5 +1,7 @@
 /** What a host is told when it starts. */
+
 import type { IoSpec } from '../io/contract.ts';
+import type { Target } from '../lanes/sender.ts';
 import type { AnyDefinition } from '../topology/define.ts';
 import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
 import type { Quarantined, Suspect } from './control.ts';
@@ -28,4 +30,15 @@ export interface HostPlan {
   readonly quarantined: readonly Quarantined[];
   /** Index of the actor that stores dead letters. */
   readonly deadLetters: number;
+}
+
+/** The actors as the sender of this thread sees them. */
+export function targetsOf(plan: HostPlan): Target[] {
+  return plan.actors.map(actor => ({
+    name: actor.name,
+    slot: actor.slot,
+    windowMessages: plan.options.window.messages,
+    windowBytes: plan.options.window.bytes,
+    maxMessageBytes: actor.options.maxMessageBytes,
+  }));
 }

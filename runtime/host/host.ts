@@ -8,7 +8,7 @@ import { asError, toWire, type WireError } from '../errors.ts';
 import { Homes } from '../lanes/homes.ts';
 import { loopback } from '../lanes/loopback.ts';
 import { BOUNCED } from '../lanes/port.ts';
-import { Sender, type Target } from '../lanes/sender.ts';
+import { Sender } from '../lanes/sender.ts';
 import type { Item, Origin } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { Log } from '../topology/define.ts';
@@ -17,7 +17,7 @@ import { Cell } from './cell.ts';
 import { actorContext, Directory } from './context.ts';
 import type { Command, Report } from './control.ts';
 import { Delivery } from './deliver.ts';
-import type { HostPlan } from './host-plan.ts';
+import { type HostPlan, targetsOf } from './host-plan.ts';
 import { snapshotCell } from './inspect.ts';
 import { Intakes } from './intakes.ts';
 import { Ledger } from './ledger.ts';
@@ -61,18 +61,11 @@ export class Host {
     this.environment = environment;
     this.#report = report;
     this.homes = new Homes(plan.homes);
-    const targets: Target[] = plan.actors.map(actor => ({
-      name: actor.name,
-      slot: actor.slot,
-      windowMessages: plan.options.window.messages,
-      windowBytes: plan.options.window.bytes,
-      maxMessageBytes: actor.options.maxMessageBytes,
-    }));
     this.sender = new Sender(
       environment,
       { slot: plan.slot, incarnation: plan.incarnation },
       this.homes,
-      targets,
+      targetsOf(plan),
       slot => this.#requestLane(slot),
       isIdle => this.#wantFlush(isIdle),
     );
@@ -344,11 +337,13 @@ export class Host {
     const priority = item.extras !== null && item.extras.priority >= 0 ? item.extras.priority : cell.options.priority;
     if (priority < mailbox.priority) this.scheduler.raise(mailbox, priority);
     if (cell.isQuarantined(mailbox, item)) item.solo = true; // to be recognised when its turn comes
-    mailbox.push(item, priority);
-    cell.stats.depth++;
-    cell.stats.depthBytes += item.size;
-    this.scheduler.consider(cell, mailbox, this.scheduler.now);
-    if (mailbox.count === 1) this.#residents.bound(cell);
+    if (!this.scheduler.handleNow(cell, mailbox, item, priority)) {
+      mailbox.push(item, priority);
+      cell.stats.depth++;
+      cell.stats.depthBytes += item.size;
+      this.scheduler.consider(cell, mailbox, this.scheduler.now);
+    }
+    this.#residents.bound(cell);
   }
 
   /** A batch is over and its children left: the key may go on, unless its partition is leaving. */

@@ -9,6 +9,9 @@ import type { Port, Returns, SettleCode } from '../lanes/port.ts';
 import { Arrival, Item, type Origin } from '../mailbox/item.ts';
 import type { Key } from '../topology/define.ts';
 
+/** Up to so many numbers for each that settled, marking beats sorting. */
+const MOST_MARKS_A_RUN = 8;
+
 export interface IntakeNeeds {
   readonly environment: Environment;
   /** A frame came. `priority`: the most urgent one that its messages name, or NO_PRIORITY. */
@@ -189,13 +192,38 @@ export class Intake implements Origin {
 
 /** Runs in any order, sorted and joined with their neighbours. */
 function joined(runs: readonly number[]): number[] {
-  const order = Array.from({ length: runs.length / 3 }, (_, i) => 3 * i).sort((a, b) => runs[a]! - runs[b]!);
-  const sorted: number[] = [];
-  for (const at of order) {
-    const end = sorted.length;
-    if (end > 0 && sorted[end - 2]! + 1 === runs[at] && sorted[end - 1] === runs[at + 2])
-      sorted[end - 2] = runs[at + 1]!;
-    else sorted.push(runs[at]!, runs[at + 1]!, runs[at + 2]!);
+  let first = Number.POSITIVE_INFINITY;
+  let last = 0;
+  for (let at = 0; at < runs.length; at += 3) {
+    if (runs[at]! < first) first = runs[at]!;
+    if (runs[at + 1]! > last) last = runs[at + 1]!;
   }
-  return sorted;
+  return last - first < MOST_MARKS_A_RUN * runs.length ? marked(runs, first, last) : sorted(runs);
+}
+
+/** Where many of the numbers settled: each is marked in its place, which takes a tenth of the time of sorting. */
+function marked(runs: readonly number[], first: number, last: number): number[] {
+  const codes = new Uint8Array(last - first + 2); // one more, never settled: it ends the last run
+  for (let at = 0; at < runs.length; at += 3)
+    for (let seq = runs[at]!; seq <= runs[at + 1]!; seq++) codes[seq - first] = runs[at + 2]! + 1;
+  const result: number[] = [];
+  let from = 0;
+  for (let i = 0; i < codes.length; i++)
+    if (codes[i] !== codes[from]) {
+      if (codes[from] !== 0) result.push(first + from, first + i - 1, codes[from]! - 1);
+      from = i;
+    }
+  return result;
+}
+
+function sorted(runs: readonly number[]): number[] {
+  const order = Array.from({ length: runs.length / 3 }, (_, i) => 3 * i).sort((a, b) => runs[a]! - runs[b]!);
+  const result: number[] = [];
+  for (const at of order) {
+    const end = result.length;
+    if (end > 0 && result[end - 2]! + 1 === runs[at] && result[end - 1] === runs[at + 2])
+      result[end - 2] = runs[at + 1]!;
+    else result.push(runs[at]!, runs[at + 1]!, runs[at + 2]!);
+  }
+  return result;
 }

@@ -30,7 +30,7 @@ export interface SchedulerNeeds {
   expire(cell: Cell, mailbox: Mailbox, item: Item): void;
 }
 
-/** Keys in line from which on frames stay packed; below it up to so many frames are unpacked before the next turn. */
+/** When no key stands in line, frames are unpacked until so many do, at most so many frames before the next turn. */
 const ENOUGH_TURNS = 64;
 const FRAMES_AT_ONCE = 32;
 
@@ -48,8 +48,11 @@ export class Scheduler {
   now = 0;
   /** Handlers running now, over all cells. */
   running = 0;
-  /** Turns run now. */
+  /** Turns run now, and since when. */
   isRunning = false;
+  #started = 0;
+  /** Counts the times that frames were unpacked. */
+  #round = 0;
   draining = false;
 
   constructor(needs: SchedulerNeeds) {
@@ -102,6 +105,38 @@ export class Scheduler {
     this.wake();
   }
 
+  /**
+   * Handles a message that just came for a key at rest, if turns run: no key stood in line when its frame was unpacked.
+   * Only one of each key meanwhile: what follows takes its turn, so that a long queue does not hold up the others. False
+   * where it must join its mailbox.
+   */
+  handleNow(cell: Cell, mailbox: Mailbox, item: Item, priority: number): boolean {
+    if (
+      !this.isRunning ||
+      mailbox.standing !== 'idle' ||
+      mailbox.round === this.#round ||
+      !mailbox.isPlain ||
+      !cell.handlesSingly ||
+      !cell.initialised ||
+      cell.stopped ||
+      cell.running >= cell.options.concurrency ||
+      item.extras !== null ||
+      item.solo ||
+      this.#alone.length > 0 ||
+      this.#aloneRuns ||
+      this.draining ||
+      this.#needs.ledger.isFull ||
+      this.#isOver
+    )
+      return false;
+    mailbox.round = this.#round;
+    mailbox.priority = priority;
+    const items = this.arrays.take<Item>(1);
+    items[0] = item;
+    this.#begin(cell, mailbox, items, 'size', false);
+    return true;
+  }
+
   /** An item of this priority is about to join a mailbox that may stand in line. */
   raise(mailbox: Mailbox, priority: number): void {
     if (mailbox.line === 'turns') this.#turns.raise(mailbox, priority);
@@ -142,12 +177,11 @@ export class Scheduler {
 
   /** Runs turns until none is left or the quantum of time is used up. */
   run(): void {
-    const started = this.tick();
+    this.#started = this.tick();
     this.isRunning = true;
     let skipped: Mailbox[] | null = null;
     for (;;) {
-      for (let most = FRAMES_AT_ONCE; this.#turns.size < ENOUGH_TURNS && most > 0; most--)
-        if (!this.#needs.backlog.pull()) break;
+      if (this.#turns.size === 0) this.#unpack();
       if (this.#needs.ledger.isFull) break;
       if (this.#alone.length > 0 && this.running === 0) {
         const mailbox = this.#alone.shift()!;
@@ -163,14 +197,16 @@ export class Scheduler {
         if (isSuspect(mailbox, mailbox.head!)) {
           this.consider(cell, mailbox); // what stood before it has left
           this.#admit(cell);
-        } else if ((this.#alone.length > 0 || this.#aloneRuns) && !mailbox.head!.isAsk) (skipped ??= []).push(mailbox);
-        else if (cell.running >= cell.options.concurrency) {
+        } else if ((this.#alone.length > 0 || this.#aloneRuns) && !mailbox.head!.isAsk) {
+          mailbox.standing = 'ready'; // stays out of line until the end of this run
+          (skipped ??= []).push(mailbox);
+        } else if (cell.running >= cell.options.concurrency) {
           mailbox.standing = 'ready';
           mailbox.line = 'crowd';
           cell.crowd.push(mailbox);
         } else this.#start(mailbox, false);
       }
-      if (this.now - started >= this.#needs.options.quantum.ms) break;
+      if (this.#isOver) break;
     }
     this.isRunning = false;
     this.#needs.ranOut();
@@ -180,6 +216,18 @@ export class Scheduler {
       more ||= this.#alone.length === 0 && !this.#aloneRuns; // else who ends the wait for them wakes
     }
     if ((more && !this.#needs.ledger.isFull) || (this.#alone.length > 0 && this.running === 0)) this.wake();
+  }
+
+  /** Unpacks frames until enough keys stand in line, or a while has passed with messages that could be handled at once. */
+  #unpack(): void {
+    this.#round = (this.#round + 1) | 0;
+    for (let most = FRAMES_AT_ONCE; this.#turns.size < ENOUGH_TURNS && most > 0 && !this.#isOver; most--)
+      if (!this.#needs.backlog.pull()) break;
+  }
+
+  /** The quantum of time is used up. */
+  get #isOver(): boolean {
+    return this.now - this.#started >= this.#needs.options.quantum.ms;
   }
 
   /** A batch of this mailbox is over and its children have left. */
@@ -221,7 +269,7 @@ export class Scheduler {
     const depth = mailbox.count;
     const trigger = this.#trigger(cell, mailbox, depth);
     const items = this.#take(cell, mailbox, alone);
-    mailbox.lastBatch = items.length;
+    if (cell.options.batch.strategy === 'doubling') mailbox.lastBatch = items.length;
     if (items.length === 0) {
       this.arrays.give(items);
       this.consider(cell, mailbox);
@@ -229,13 +277,17 @@ export class Scheduler {
       return;
     }
     if (cell.options.rate) mailbox.tokens -= items.length;
-    mailbox.standing = 'running';
-    this.running++;
     if (alone) {
       this.#aloneRuns = true;
       mailbox.suspects--;
       mailbox.suspectMark = null;
     }
+    this.#begin(cell, mailbox, items, trigger, alone);
+  }
+
+  #begin(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean): void {
+    mailbox.standing = 'running';
+    this.running++;
     const { stats } = cell;
     stats.dequeued += items.length;
     stats.batches++;

@@ -56,13 +56,7 @@ type PackedExtras = [
  * `messages` holds a key and a body in turn; `seqs` is 0 while they count up from the first; `foreign` are the indexes of
  * messages whose bodies are (body-packer.ts).
  */
-type Content = [
-  messages: unknown[],
-  groups: Group[],
-  extras: PackedExtras[],
-  seqs: number[] | 0,
-  foreign: number[],
-];
+type Content = [messages: unknown[], groups: Group[], extras: PackedExtras[], seqs: number[] | 0, foreign: number[]];
 
 type Structures = Unpackr & { structures: unknown[] & { sharedLength?: number } };
 const viewing = new Unpackr({ ...CODEC }) as Structures;

@@ -171,11 +171,8 @@ describe('the size of a batch', () => {
     for (const n of range(0, 5)) on.push('one', { key: 'a', n });
     for (const n of range(5, 8)) on.push('one', { key: 'a', n, pad: 'x'.repeat(1000) });
     await on.settle();
-    expect(turns).toEqual([
-      [0, 1, 2],
-      [3, 4, 5],
-      [6, 7],
-    ]);
+    // The first of a key at rest is handled as it comes; those behind it take turns.
+    expect(turns).toEqual([[0], [1, 2, 3], [4, 5, 6], [7]]);
   });
 });
 
@@ -256,7 +253,8 @@ describe('keys', () => {
     for (const n of range(0, 100)) on.push('one', { key: 'hot', n });
     on.push('one', { key: 'cold', n: 0 });
     await on.settle();
-    expect(order.indexOf('cold0')).toBe(10);
+    expect(order.indexOf('cold0')).toBeLessThanOrEqual(10);
+    expect(order.filter(one => one !== 'cold0')).toEqual(range(0, 100).map(n => `hot${n}`));
   });
 });
 

@@ -41,7 +41,7 @@ describe('Wait', () => {
     const { on, handled } = await filling({ mailbox: { maxMessages: 4 } });
     for (let n = 0; n < 10; n++) {
       on.push('one', { key: 'a', n });
-      await on.settle();
+      await on.advance(1);
     }
     expect(on.stats('one').depth).toBe(5); // four and the one that found it full; the rest wait with the sender
     expect(on.probes).toContain('lane.key-held');
@@ -69,7 +69,7 @@ describe('Wait', () => {
     const { on } = await filling({ mailbox: { maxMessages: 10_000 } }, { runtime: { window: { messages: 80 } } });
     for (let n = 0; n < 40; n++) {
       on.push('one', { key: 'a', n });
-      await on.settle();
+      await on.advance(1);
     }
     expect(on.stats('one').depth).toBe(11);
     expect(on.stats('one').capacity).toBe(10);
@@ -272,7 +272,7 @@ describe('onKeyFull: park', () => {
     const { on, handled } = await filling(PARKING, { park });
     for (let n = 0; n < 20; n++) {
       on.push('one', { key: 'a', n });
-      await on.settle();
+      await on.advance(1);
     }
     expect(Object.keys(on.outcomes).length).toBeGreaterThanOrEqual(16);
     expect(park.rows.length).toBeGreaterThanOrEqual(16);

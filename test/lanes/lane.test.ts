@@ -90,8 +90,6 @@ it('gives the memory of frames with little left back, and replays them as what t
   to.open(again);
   const replayed = frames(receiver);
   expect(replayed.map(frame => frame.homes)).toEqual(Array.from({ length: 100 }, (_, f) => 1 + f));
-  expect(replayed.flatMap(keysOf)).toEqual(
-    Array.from({ length: 100 }, (_, f) => [64 * f + 62, 64 * f + 63]).flat(),
-  );
+  expect(replayed.flatMap(keysOf)).toEqual(Array.from({ length: 100 }, (_, f) => [64 * f + 62, 64 * f + 63]).flat());
   expect(bodiesOf(replayed[7]!)).toEqual([Buffer.alloc(1000, 7), Buffer.alloc(1000, 7)]);
 });

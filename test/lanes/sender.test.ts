@@ -1,9 +1,10 @@
 /** The sending half against threads that do everything threads may do. */
-import { bodiesOf } from '../support/messages.ts';
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readFrame } from '../../runtime/lanes/frame.ts';
 import { DEAD, DONE, type Owner } from '../../runtime/lanes/port.ts';
+import { bodiesOf } from '../support/messages.ts';
 import { FIXED, HOSTS, nameOf, PARTITIONS, SendingWorld } from '../support/sending-world.ts';
 
 const OPS = [
