@@ -343,7 +343,7 @@ export class Host {
       cell.stats.depthBytes += item.size;
       this.scheduler.consider(cell, mailbox, this.scheduler.now);
     }
-    this.#residents.bound(cell);
+    this.#residents.bound(cell, mailbox);
   }
 
   /** A batch is over and its children left: the key may go on, unless its partition is leaving. */

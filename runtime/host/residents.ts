@@ -44,22 +44,19 @@ export class Residents {
   }
 
   /** Called when a key became resident: beyond maxResident one that has been idle for long goes. */
-  bound(cell: Cell): void {
+  bound(cell: Cell, arrived: Mailbox): void {
     if (cell.stats.residentKeys <= cell.options.maxResident) return;
-    const eldest = cell.idle.eldest(this.#environment.clock.now(), LOOKS);
+    const eldest = cell.idle.eldest(this.#environment.clock.now(), LOOKS, arrived);
     if (eldest !== null) this.passivate(cell, eldest);
   }
 
   /** Takes the eldest idle key out of memory. Messages that come while onPassivate runs wait, and find a new state. */
   passivate(cell: Cell, mailbox: Mailbox): void {
-    const now = this.#environment.clock.now();
-    cell.idle.shift();
     if (isPinned(mailbox)) {
-      // Looked at again when it has been idle once more.
-      mailbox.idleSince = Math.floor(now);
-      cell.idle.push(mailbox, now);
+      mailbox.idleSince = Math.ceil(this.#environment.clock.now()) + 1; // looked at again when it has been idle once more
       return;
     }
+    cell.idle.leave(mailbox);
     this.#environment.probe?.('mailbox.passivated');
     cell.stats.passivated++;
     this.dismiss(cell, mailbox, () => {

@@ -21,15 +21,26 @@ export class IdleLine {
     this.#line.push(mailbox);
   }
 
-  /** The key at the front that is idle and was not used since it stood in line; looks at `most` keys. */
-  eldest(now: number, most: number): Mailbox | null {
+  /**
+   * A key that has been idle for about the longest, null when none of `most` keys at the front is idle. Those among them
+   * that were used since they stood in line get a new place; the longest idle of them may still be the one. Never `but`.
+   */
+  eldest(now: number, most: number, but: Mailbox | null = null): Mailbox | null {
+    let eldest: Mailbox | null = null;
     for (; most > 0 && this.size > 0; most--) {
       const mailbox = this.#line[this.#at]!;
-      if (mailbox.isResident && mailbox.standing === 'idle' && mailbox.idleSince <= mailbox.listedAt) return mailbox;
+      const isIdle = mailbox.isResident && mailbox.standing === 'idle' && mailbox !== but;
+      if (isIdle && (eldest === null || mailbox.idleSince < eldest.idleSince)) eldest = mailbox;
+      if (isIdle && mailbox.idleSince <= mailbox.listedAt) break;
       this.shift();
       if (mailbox.isResident) this.push(mailbox, now);
     }
-    return null;
+    return eldest;
+  }
+
+  /** A key leaves memory; if it does not stand at the front, its place is found empty later. */
+  leave(mailbox: Mailbox): void {
+    if (this.size > 0 && this.#line[this.#at] === mailbox) this.shift();
   }
 
   /** Takes the key at the front out. */
