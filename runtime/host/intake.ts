@@ -5,7 +5,8 @@
 import type { Environment } from '../environment.ts';
 import { KeymillError, toWire } from '../errors.ts';
 import { packValue, readFrame, readHead } from '../lanes/frame.ts';
-import type { Port, Returns, SettleCode } from '../lanes/port.ts';
+import type { Port, Reply, Returns, SettleCode } from '../lanes/port.ts';
+import { packReturns } from '../lanes/returns.ts';
 import { Arrival, Item, type Origin } from '../mailbox/item.ts';
 import type { Key } from '../topology/define.ts';
 
@@ -74,19 +75,7 @@ export class Intake implements Origin {
 
   reply(seq: number, ok: boolean, value: unknown): void {
     if (!this.alive) return;
-    let reply: { seq: number; ok: boolean; bytes: Uint8Array };
-    try {
-      reply = { seq, ok, bytes: packValue(ok ? value : toWire(value)) };
-    } catch (error) {
-      reply = {
-        seq,
-        ok: false,
-        bytes: packValue(
-          toWire(new KeymillError('MESSAGE_NOT_CARRIABLE', 'the reply of the handler', { cause: error })),
-        ),
-      };
-    }
-    this.#replies.push(reply);
+    this.#replies.push(replyOf(seq, ok, value));
     this.#touch();
   }
 
@@ -130,7 +119,7 @@ export class Intake implements Origin {
     this.#free = [];
     this.#released = [];
     this.#tried = [];
-    this.#port.post(returns);
+    this.#port.post(packReturns(returns));
   }
 
   #touch(): void {
@@ -187,6 +176,17 @@ export class Intake implements Origin {
     if (incarnation !== this.incarnation || slot !== this.slot) return; // each incarnation has a port of its own
     this.#packed.push({ bytes, at: this.#needs.environment.clock.now() });
     this.#needs.arrived(this, priority);
+  }
+}
+
+function replyOf(seq: number, ok: boolean, value: unknown): Reply {
+  if (ok && (typeof value !== 'object' || value === null) && typeof value !== 'function' && typeof value !== 'symbol')
+    return { seq, ok, isPacked: false, value };
+  try {
+    return { seq, ok, isPacked: true, value: packValue(ok ? value : toWire(value)) };
+  } catch (cause) {
+    const error = new KeymillError('MESSAGE_NOT_CARRIABLE', 'the reply of the handler', { cause });
+    return { seq, ok: false, isPacked: true, value: packValue(toWire(error)) };
   }
 }
 

@@ -225,21 +225,59 @@ export interface FrameHead {
 }
 
 /** A frame as the receiver sees it. Index i runs over its messages. */
-export interface Frame extends FrameHead {
+export class Frame {
+  readonly count: number;
   readonly homes: number;
-  seqOf(i: number): number;
-  readonly groups: readonly Group[];
-  hashOf(i: number): number;
-  sizeOf(i: number): number;
   /** A key and a body in turn. */
   readonly messages: readonly unknown[];
+  readonly groups: readonly Group[];
   readonly extras: readonly [index: number, extras: Extras][];
+  readonly #view: DataView;
+  readonly #columns: number;
+  readonly #firstSeq: number;
+  readonly #seqs: readonly number[] | 0;
+
+  constructor(view: DataView, count: number, columns: number, [messages, groups, extras, seqs, foreign]: Content) {
+    for (const index of foreign) messages[2 * index + 1] = unpackValue(messages[2 * index + 1] as Uint8Array);
+    this.count = count;
+    this.homes = view.getUint32(12, true);
+    this.messages = messages;
+    this.groups = groups;
+    this.extras = extras.length === 0 ? NO_EXTRAS : extras.map(unpackExtras);
+    this.#view = view;
+    this.#columns = columns;
+    this.#firstSeq = view.getFloat64(24, true);
+    this.#seqs = seqs;
+  }
+
+  seqOf(i: number): number {
+    return this.#seqs === 0 ? this.#firstSeq + i : this.#seqs[i]!;
+  }
+
+  hashOf(i: number): number {
+    return this.#view.getInt32(this.#columns + 4 * i, true);
+  }
+
+  sizeOf(i: number): number {
+    return this.#view.getUint32(this.#columns + 4 * (this.count + i), true);
+  }
+}
+
+const NO_EXTRAS: readonly [number, Extras][] = [];
+
+function unpackExtras(packed: PackedExtras): [number, Extras] {
+  const [index, priority, deadline, chain, ask, calls, attempt, trace] = packed;
+  return [index, { priority, deadline, chain, ask, calls, attempt, trace }];
+}
+
+function mustBeCurrent(bytes: Uint8Array): void {
+  if (bytes[0] !== ENVELOPE_VERSION)
+    throw new Error(`frame of envelope version ${bytes[0]}, this is ${ENVELOPE_VERSION}`);
 }
 
 export function readHead(bytes: Uint8Array): FrameHead {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes[0] !== ENVELOPE_VERSION)
-    throw new Error(`frame of envelope version ${bytes[0]}, this is ${ENVELOPE_VERSION}`);
+  mustBeCurrent(bytes);
   return {
     slot: view.getUint32(4, true),
     incarnation: view.getUint32(8, true),
@@ -253,10 +291,10 @@ export function readHead(bytes: Uint8Array): FrameHead {
  * frames are copies: a kept one must not pin the whole frame.
  */
 export function readFrame(bytes: Uint8Array): Frame {
-  const head = readHead(bytes);
-  const { count } = head;
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  mustBeCurrent(bytes);
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const count = view.getUint32(16, true);
   const columns = view.getUint32(20, true);
   const shapes: unknown[] & { sharedLength?: number } = [];
   for (let left = view.getUint16(2, true), at = columns + 8 * count; left > 0; left--) {
@@ -267,22 +305,7 @@ export function readFrame(bytes: Uint8Array): Frame {
   shapes.sharedLength = shapes.length;
   const unpackr = bytes.length > FRAME_BYTES ? viewing : copying;
   unpackr.structures = shapes;
-  const [messages, groups, extras, seqs, foreign] = unpackr.unpack(buffer, { start: HEAD, end: columns }) as Content;
-  for (const index of foreign) messages[2 * index + 1] = unpackValue(messages[2 * index + 1] as Uint8Array);
-  const firstSeq = view.getFloat64(24, true);
-  return {
-    ...head,
-    homes: view.getUint32(12, true),
-    seqOf: seqs === 0 ? i => firstSeq + i : i => seqs[i]!,
-    hashOf: i => view.getInt32(columns + 4 * i, true),
-    sizeOf: i => view.getUint32(columns + 4 * (count + i), true),
-    messages,
-    groups,
-    extras: extras.map(([index, priority, deadline, chain, ask, calls, attempt, trace]) => [
-      index,
-      { priority, deadline, chain, ask, calls, attempt, trace },
-    ]),
-  };
+  return new Frame(view, count, columns, unpackr.unpack(buffer, { start: HEAD, end: columns }) as Content);
 }
 
 /** Calls `visit` with each message of a frame, rebuilt as an envelope. For rare paths: repacking, bouncing. */

@@ -12,14 +12,22 @@ export interface Port {
 /** What travels on a lane: frames forward, returns backward. */
 export type Forward = Uint8Array;
 
+/** The reply to an ask: `ok` for a value, else it is an error. What is not primitive is packed (frame.ts, `packValue`). */
+export interface Reply {
+  seq: number;
+  ok: boolean;
+  isPacked: boolean;
+  value: unknown;
+}
+
 /** Settlements and everything else that flows back to the sender. All parts are optional: most turns have runs only. */
 export interface Returns {
   /** Settled runs in order: first seq, last seq, outcome, repeated. */
   runs?: number[];
   /** Of bounced messages that were tried: calls made with them, and calls charged to them. */
   tried?: { seq: number; calls: number; attempt: number }[];
-  /** Replies to asks: seq, whether it is a value, the encoded value or error. */
-  replies?: { seq: number; ok: boolean; bytes: Uint8Array }[];
+  /** Replies to asks. */
+  replies?: Reply[];
   /** Keys that are full: the sender holds its messages for them. */
   hold?: { actor: number; key: string | number | bigint }[];
   /** Keys that have room again. */

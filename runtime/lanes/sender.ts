@@ -16,7 +16,17 @@ import { carryWithin, eachEnvelope, type Sending, unpackValue } from './frame.ts
 import { HELD, type Homes } from './homes.ts';
 import { Lane } from './lane.ts';
 import type { OutFrame } from './outbox.ts';
-import { BOUNCED, DROPPED, type Outcome, type Owner, type Port, type Returns, type SettleCode } from './port.ts';
+import {
+  BOUNCED,
+  DROPPED,
+  type Outcome,
+  type Owner,
+  type Port,
+  type Reply,
+  type Returns,
+  type SettleCode,
+} from './port.ts';
+import { readReturns } from './returns.ts';
 import { type Waiting, WaitingQueues } from './waiting.ts';
 
 /** What a sender must know of an actor. */
@@ -159,7 +169,7 @@ export class Sender {
 
   laneOpened(slot: number, port: Port): void {
     const lane = this.#lane(slot);
-    port.onMessage(message => this.#returned(lane, message as Returns));
+    port.onMessage(message => this.#returned(lane, readReturns(message as Uint8Array)));
     lane.flush();
     this.#withdrawOrphans(lane);
     this.#reroute(lane);
@@ -370,10 +380,10 @@ export class Sender {
     this.#pump(lane);
   }
 
-  #replied(lane: Lane, reply: { seq: number; ok: boolean; bytes: Uint8Array }): void {
-    const found = lane.outbox.find(reply.seq);
+  #replied(lane: Lane, { seq, ok, isPacked, value }: Reply): void {
+    const found = lane.outbox.find(seq);
     const owner = found?.frame.owners[found.index];
-    owner?.replied?.(found!.frame.tokens[found!.index]!, reply.ok, unpackValue(reply.bytes));
+    owner?.replied?.(found!.frame.tokens[found!.index]!, ok, isPacked ? unpackValue(value as Uint8Array) : value);
   }
 
   #settle(lane: Lane, first: number, last: number, code: SettleCode, tried?: Returns['tried']): void {

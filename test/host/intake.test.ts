@@ -4,6 +4,7 @@ import { Intake } from '../../runtime/host/intake.ts';
 import { NO_EXTRAS } from '../../runtime/lanes/envelope.ts';
 import { FrameWriter, unpackValue } from '../../runtime/lanes/frame.ts';
 import { BOUNCED, DEAD, DONE, DROPPED, type Returns } from '../../runtime/lanes/port.ts';
+import { readReturns } from '../../runtime/lanes/returns.ts';
 import type { Item } from '../../runtime/mailbox/item.ts';
 import { type HandPort, handPorts } from '../support/hand-port.ts';
 import { message } from '../support/messages.ts';
@@ -27,7 +28,7 @@ function received(): Received {
     items: [],
     frames: [],
     dirty: 0,
-    returned: () => sender.inbox.splice(0) as Returns[],
+    returned: () => sender.inbox.splice(0).map(bytes => readReturns(bytes as Uint8Array)),
   } as unknown as Received;
   seen.intake = new Intake(2, 9, into, {
     environment,
@@ -132,7 +133,7 @@ describe('what an intake returns', () => {
       hold: [{ actor: 3, key: 'k' }],
       free: [{ actor: 3, key: 9n }],
     });
-    expect(unpackValue(returns!.replies![0]!.bytes)).toEqual({ a: [1n] });
+    expect(unpackValue(returns!.replies![0]!.value as Uint8Array)).toEqual({ a: [1n] });
     to.intake.settle(2, DEAD);
     to.intake.flush();
     expect(to.returned()).toEqual([{ runs: [2, 2, DEAD] }]);
@@ -157,16 +158,29 @@ describe('what an intake returns', () => {
     expect(to.returned()[0]!.runs).toEqual([far, far, BOUNCED, far + 1, far + 2, DONE]);
   });
 
+  it('holds replies that are primitive as they are', () => {
+    const to = received();
+    const values = [1, -0.5, 'text', '', true, null, undefined, 12n];
+    values.forEach((value, i) => to.intake.reply(i + 1, true, value));
+    to.intake.flush();
+    expect(to.returned()[0]!.replies).toEqual(
+      values.map((value, i) => ({ seq: i + 1, ok: true, isPacked: false, value })),
+    );
+  });
+
   it('is an error in place of a reply that cannot be carried', () => {
     const to = received();
     to.intake.reply(1, true, { f: () => 1 });
     to.intake.reply(2, false, new TypeError('no'));
     to.intake.flush();
     const [first, second] = to.returned()[0]!.replies!;
-    expect([first!.ok, unpackValue(first!.bytes)]).toMatchObject([
+    expect([first!.ok, unpackValue(first!.value as Uint8Array)]).toMatchObject([
       false,
       { code: 'MESSAGE_NOT_CARRIABLE', cause: { message: expect.stringContaining('message.f is a function') } },
     ]);
-    expect([second!.ok, unpackValue(second!.bytes)]).toMatchObject([false, { name: 'TypeError', message: 'no' }]);
+    expect([second!.ok, unpackValue(second!.value as Uint8Array)]).toMatchObject([
+      false,
+      { name: 'TypeError', message: 'no' },
+    ]);
   });
 });

@@ -7,7 +7,8 @@ import { REPLAYABLE } from '../../runtime/lanes/envelope.ts';
 import { FrameWriter } from '../../runtime/lanes/frame.ts';
 import { HELD } from '../../runtime/lanes/homes.ts';
 import { hashKey } from '../../runtime/lanes/key-hash.ts';
-import { BOUNCED, DONE, type Returns } from '../../runtime/lanes/port.ts';
+import { BOUNCED, DONE } from '../../runtime/lanes/port.ts';
+import { readReturns } from '../../runtime/lanes/returns.ts';
 import type { BatchContext, Context } from '../../runtime/topology/define.ts';
 import { type HandPort, handPorts } from '../support/hand-port.ts';
 import { message } from '../support/messages.ts';
@@ -86,7 +87,7 @@ class Peer {
 
   /** Returns that came since the last look, as [first, last, code] and the rest. */
   returns(): { runs: number[][]; hold: unknown[]; free: unknown[] } {
-    const all = this.port.inbox.splice(0) as Returns[];
+    const all = this.port.inbox.splice(0).map(bytes => readReturns(bytes as Uint8Array));
     const runs: number[][] = [];
     for (const { runs: flat } of all) for (let i = 0; flat && i < flat.length; i += 3) runs.push(flat.slice(i, i + 3));
     return { runs, hold: all.flatMap(one => one.hold ?? []), free: all.flatMap(one => one.free ?? []) };

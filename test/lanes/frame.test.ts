@@ -7,8 +7,10 @@ import {
   eachEnvelope,
   FRAME_BYTES,
   FrameWriter,
+  NO_PRIORITY,
   packValue,
   readFrame,
+  readHead,
   unpackValue,
 } from '../../runtime/lanes/frame.ts';
 import { envelope, message, messageBody } from '../support/messages.ts';
@@ -86,9 +88,11 @@ describe('messages of a frame', () => {
 
   it('are described by one group when only their positions count up', () => {
     const messages = Array.from({ length: 200 }, (_, i) => message({ position: 1000 + i, key: i, body: { id: i } }));
-    const frame = readFrame(written(messages, seqsOf(5, [1], 200)));
+    const bytes = written(messages, seqsOf(5, [1], 200));
+    expect(readHead(bytes)).toEqual({ slot: 3, incarnation: 7, priority: NO_PRIORITY, count: 200 });
+    const frame = readFrame(bytes);
     expect(frame.groups).toEqual([[0, 0, 'test', 0, 200, 1000, 0]]);
-    expect(frame).toMatchObject({ slot: 3, incarnation: 7, homes: 9, count: 200 });
+    expect(frame).toMatchObject({ homes: 9, count: 200 });
     expect(frame.seqOf(199)).toBe(204);
   });
 

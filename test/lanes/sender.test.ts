@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readFrame } from '../../runtime/lanes/frame.ts';
 import { DEAD, DONE, type Owner } from '../../runtime/lanes/port.ts';
+import { readReturns } from '../../runtime/lanes/returns.ts';
 import { bodiesOf } from '../support/messages.ts';
 import { FIXED, HOSTS, nameOf, PARTITIONS, SendingWorld } from '../support/sending-world.ts';
 
@@ -580,7 +581,9 @@ describe('what settles', () => {
       item.origin.settle(item.seq, i === 5 ? DEAD : DONE);
     }
     world.turn();
-    expect(thread.senderPort!.inbox).toEqual([{ runs: [1, 5, DONE, 6, 6, DEAD, 9, 10, DONE] }]);
+    expect(thread.senderPort!.inbox.map(bytes => readReturns(bytes as Uint8Array))).toEqual([
+      { runs: [1, 5, DONE, 6, 6, DEAD, 9, 10, DONE] },
+    ]);
     thread.senderPort!.deliver();
     expect(world.told.map(one => one.settled[0])).toEqual([
       DONE,
