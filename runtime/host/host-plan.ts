@@ -1,7 +1,7 @@
 /** What a host is told when it starts. */
 
 import type { IoSpec } from '../io/contract.ts';
-import type { Target } from '../lanes/sender.ts';
+import type { Target } from '../lanes/lane.ts';
 import type { AnyDefinition } from '../topology/define.ts';
 import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
 import type { Quarantined, Suspect } from './control.ts';
@@ -34,11 +34,13 @@ export interface HostPlan {
 
 /** The actors as the sender of this thread sees them. */
 export function targetsOf(plan: HostPlan): Target[] {
+  const leastUrgent = Math.max(...plan.actors.map(actor => actor.options.priority));
   return plan.actors.map(actor => ({
     name: actor.name,
     slot: actor.slot,
     windowMessages: plan.options.window.messages,
     windowBytes: plan.options.window.bytes,
     maxMessageBytes: actor.options.maxMessageBytes,
+    mayWait: actor.definition.handle !== undefined && actor.options.priority === leastUrgent,
   }));
 }

@@ -79,10 +79,8 @@ export class Host {
     });
     for (const { count } of plan.suspects) Atomics.add(plan.gauges, 1, count);
     for (const suspect of plan.suspects) this.cells[suspect.actor]?.suspects.set(suspect.hash, suspect);
-    const priorities = new Set(this.cells.flatMap(cell => (cell ? [cell.options.priority] : [])));
     this.#intakes = new Intakes({
-      environment,
-      unpacksAtOnce: priorities.size > 1,
+      now: () => this.scheduler.tick(),
       arrived: () => this.scheduler.arrived(),
       accept: (item, actor, homesSeen) => this.#accept(item, actor, homesSeen),
       dirty: () => this.#wantFlush(),

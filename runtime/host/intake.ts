@@ -2,7 +2,6 @@
  * The receiving end of a lane: keeps frames until the host wants more, unpacks them into items, and sends settlements,
  * replies and key holds back, many in one message. Nothing here waits on a mailbox (rule 7).
  */
-import type { Environment } from '../environment.ts';
 import { KeymillError, toWire } from '../errors.ts';
 import { packValue, readFrame, readHead } from '../lanes/frame.ts';
 import type { Port, Reply, Returns, SettleCode } from '../lanes/port.ts';
@@ -14,9 +13,10 @@ import type { Key } from '../topology/define.ts';
 const MOST_MARKS_A_RUN = 8;
 
 export interface IntakeNeeds {
-  readonly environment: Environment;
-  /** A frame came. `priority`: the most urgent one that its messages name, or NO_PRIORITY. */
-  arrived(intake: Intake, priority: number): void;
+  /** The time of the clock. */
+  now(): number;
+  /** A frame came. `mayWait`: it need not be unpacked before others had their turns. */
+  arrived(intake: Intake, mayWait: boolean): void;
   /** A message of a frame that is unpacked. `homesSeen`: version of the partition table that its sender knew. */
   accept(item: Item, actor: number, homesSeen: number): void;
   /** Something is to be sent back. */
@@ -172,10 +172,10 @@ export class Intake implements Origin {
 
   #receive(bytes: Uint8Array): void {
     if (!this.alive) return;
-    const { slot, incarnation, priority } = readHead(bytes);
+    const { slot, incarnation, mayWait } = readHead(bytes);
     if (incarnation !== this.incarnation || slot !== this.slot) return; // each incarnation has a port of its own
-    this.#packed.push({ bytes, at: this.#needs.environment.clock.now() });
-    this.#needs.arrived(this, priority);
+    this.#packed.push({ bytes, at: this.#needs.now() });
+    this.#needs.arrived(this, mayWait);
   }
 }
 

@@ -4,8 +4,6 @@
  * nothing, and unpacked shortly before their turn they are still in the cache then. (Measured with 10,000 keys: half of
  * the time of a host went into memory that it had to wait for.)
  */
-import type { Environment } from '../environment.ts';
-import { NO_PRIORITY } from '../lanes/frame.ts';
 import type { Port } from '../lanes/port.ts';
 import type { Item } from '../mailbox/item.ts';
 import { Intake } from './intake.ts';
@@ -14,9 +12,7 @@ import { Intake } from './intake.ts';
 const TRIM = 1024;
 
 export interface IntakesNeeds {
-  readonly environment: Environment;
-  /** Actors have priorities of their own: then nothing may lie packed while something less urgent runs. */
-  readonly unpacksAtOnce: boolean;
+  now(): number;
   /** A frame came. */
   arrived(): void;
   accept(item: Item, actor: number, homesSeen: number): void;
@@ -39,10 +35,10 @@ export class Intakes {
   open(slot: number, incarnation: number, port: Port): void {
     this.close(slot);
     const intake = new Intake(slot, incarnation, port, {
-      environment: this.#needs.environment,
-      arrived: (one, priority) => {
+      now: this.#needs.now,
+      arrived: (one, mayWait) => {
         this.#line.push(one);
-        if (this.#needs.unpacksAtOnce || priority !== NO_PRIORITY) this.pullAll();
+        if (!mayWait) this.pullAll();
         this.#needs.arrived();
       },
       accept: this.#needs.accept,

@@ -30,9 +30,12 @@ export interface SchedulerNeeds {
   expire(cell: Cell, mailbox: Mailbox, item: Item): void;
 }
 
-/** When no key stands in line, frames are unpacked until so many do, at most so many frames before the next turn. */
+/**
+ * When fewer keys stand in line, frames are unpacked until ENOUGH_TURNS do: all there are, if one key filled them. So a
+ * long queue is known in its full depth, and does not hide the keys that came behind it.
+ */
+const FEW_TURNS = 32;
 const ENOUGH_TURNS = 64;
-const FRAMES_AT_ONCE = 32;
 
 export class Scheduler {
   readonly #needs: SchedulerNeeds;
@@ -93,6 +96,7 @@ export class Scheduler {
     }
     const due = mailbox.firstAt + cell.flushMs;
     if (
+      cell.flushMs > 0 &&
       now < due &&
       !this.draining &&
       !mailbox.head!.solo &&
@@ -181,7 +185,7 @@ export class Scheduler {
     this.isRunning = true;
     let skipped: Mailbox[] | null = null;
     for (;;) {
-      if (this.#turns.size === 0) this.#unpack();
+      if (this.#turns.size < FEW_TURNS) this.#unpack();
       if (this.#needs.ledger.isFull) break;
       if (this.#alone.length > 0 && this.running === 0) {
         const mailbox = this.#alone.shift()!;
@@ -221,8 +225,7 @@ export class Scheduler {
   /** Unpacks frames until enough keys stand in line, or a while has passed with messages that could be handled at once. */
   #unpack(): void {
     this.#round = (this.#round + 1) | 0;
-    for (let most = FRAMES_AT_ONCE; this.#turns.size < ENOUGH_TURNS && most > 0 && !this.#isOver; most--)
-      if (!this.#needs.backlog.pull()) break;
+    while (this.#turns.size < ENOUGH_TURNS && !this.#isOver) if (!this.#needs.backlog.pull()) break;
   }
 
   /** The quantum of time is used up. */

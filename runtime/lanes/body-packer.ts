@@ -6,6 +6,7 @@
  * compiled anew for each frame).
  */
 import { Packr } from 'msgpackr';
+import { REMEMBERED, Shape, signatureBytes } from './shapes.ts';
 
 export const CODEC = { useRecords: true, moreTypes: true, useBigIntExtension: true, mapsAsObjects: false } as const;
 /** msgpackr's flag for "return the working buffer with start and end set", which saves a subarray a value. */
@@ -16,8 +17,8 @@ const SHAPES = 64;
 const FIRST_SHAPE = 0x40;
 /** Objects with more properties are tables, not records: each would be a shape of its own. */
 const MOST_PROPERTIES = 64;
-/** Shapes that a packer or reader remembers before it starts afresh. */
-const REMEMBERED = 4096;
+/** Its length must fit 16 bits. */
+const LONGEST_SIGNATURE = 0xffff;
 /** Deeper values are msgpackr's; a cycle ends there. */
 const MAX_DEPTH = 100;
 /** msgpackr writes functions as undefined unless told otherwise: losing a part of a message silently is not an option. */
@@ -28,6 +29,11 @@ export class StrictPackr extends Packr {
 }
 
 const encoder = new TextEncoder();
+/**
+ * Large frames are not cloned on their way: both ends see the same bytes, which nobody changes. Smaller ones travel faster
+ * as text (message-port.ts).
+ */
+export const SHARED_FROM = 32 * 1024;
 
 type Working = Buffer & { start: number; end: number };
 
@@ -41,42 +47,11 @@ export function packForeign(value: unknown): Working {
   return foreign.pack(value, REUSE_BUFFER) as Working;
 }
 
-/** A property of a shape, at the end of those before it. */
-class Step {
-  readonly names: readonly string[];
-  readonly #next = new Map<string, Step>();
-  #lastName = '';
-  #last: Step | null = null;
-  /** Number of this shape in the frame `frame`. */
-  number = 0;
-  frame = -1;
-  #signature: string | null = null;
-
-  constructor(names: readonly string[]) {
-    this.names = names;
-  }
-
-  /** What a reader knows it by. */
-  get signature(): string {
-    this.#signature ??= JSON.stringify(this.names);
-    return this.#signature;
-  }
-
-  to(name: string): Step | null {
-    if (name === this.#lastName && this.#last !== null) return this.#last;
-    const next = this.#next.get(name) ?? null;
-    if (next === null) return null;
-    this.#lastName = name;
-    this.#last = next;
-    return next;
-  }
-
-  add(name: string): Step {
-    const step = new Step([...this.names, name]);
-    this.#next.set(name, step);
-    return step;
-  }
-}
+/** How msgpackr marks an array of a type, and this type. */
+const [TYPED_ARRAY, UINT8_ARRAY] = new StrictPackr(CODEC).pack(Uint8Array.of(0)).subarray(2, 4) as unknown as [
+  number,
+  number,
+];
 
 export class BodyPacker {
   #bytes: Uint8Array;
@@ -84,10 +59,10 @@ export class BodyPacker {
   /** Where the next byte goes, and where the first one of a frame does. */
   length: number;
   readonly #start: number;
-  #root = new Step([]);
+  #root = new Shape([]);
   #steps = 0;
   #frame = 0;
-  readonly #shapes: Step[] = [];
+  readonly #shapes: Shape[] = [];
   /** Something foreign was met. */
   #isForeign = false;
   /** Bytes that naming the shapes of this frame takes. */
@@ -112,7 +87,7 @@ export class BodyPacker {
     this.#frame++;
     if (this.#bytes.length > mostRoom) this.#become(new Uint8Array(mostRoom));
     if (this.#steps > REMEMBERED) {
-      this.#root = new Step([]);
+      this.#root = new Shape([]);
       this.#steps = 0;
     }
   }
@@ -133,9 +108,12 @@ export class BodyPacker {
     return this.#view;
   }
 
-  /** All written so far, in an ArrayBuffer of its own. */
+  /** All written so far, in memory of its own; from SHARED_FROM bytes on it can be shared by threads. */
   copy(): Uint8Array {
-    return this.#bytes.slice(0, this.length);
+    if (this.length < SHARED_FROM) return this.#bytes.slice(0, this.length);
+    const copy = new Uint8Array(new SharedArrayBuffer(this.length));
+    copy.set(this.#bytes.subarray(0, this.length));
+    return copy;
   }
 
   /** Makes room for so many bytes more, and returns where they begin. */
@@ -190,6 +168,7 @@ export class BodyPacker {
         if (value === null) return this.#byte(0xc0);
         if (value.constructor === Object) return this.#object(value as Record<string, unknown>, depth);
         if (Array.isArray(value) && depth < MAX_DEPTH) return this.#array(value, depth);
+        if (value.constructor === Buffer || value.constructor === Uint8Array) return this.#raw(value as Uint8Array);
         if (ArrayBuffer.isView(value) || value instanceof Date) return this.#copy(leaves.pack(value, REUSE_BUFFER));
         this.#isForeign = true;
         return;
@@ -214,7 +193,7 @@ export class BodyPacker {
   }
 
   /** The shape of an object, numbered in this frame; null where there are too many. */
-  #shapeOf(object: Record<string, unknown>): Step | null {
+  #shapeOf(object: Record<string, unknown>): Shape | null {
     let step = this.#root;
     let properties = 0;
     for (const name in object) {
@@ -228,6 +207,7 @@ export class BodyPacker {
     }
     if (step.frame === this.#frame) return step;
     if (this.#shapes.length === SHAPES || step.names.length > MOST_PROPERTIES) return null;
+    if (signatureBytes(step.signature) > LONGEST_SIGNATURE) return null;
     step.frame = this.#frame;
     step.number = this.#shapes.length;
     this.#shapes.push(step);
@@ -250,6 +230,27 @@ export class BodyPacker {
       this.length += 4;
     }
     for (let i = 0; i < length && !this.#isForeign; i++) this.value(array[i], depth + 1);
+  }
+
+  #raw(value: Uint8Array): void {
+    const { length } = value;
+    this.#need(length + 7);
+    const bytes = this.#bytes;
+    const isBuffer = value.constructor === Buffer;
+    const counted = isBuffer ? length : length + 1;
+    const width = counted < 0x100 ? 0 : counted < 0x10000 ? 1 : 2;
+    bytes[this.length++] = (isBuffer ? 0xc4 : 0xc7) + width; // bytes, or an extension, with a length of 8, 16 or 32 bits
+    if (width === 0) bytes[this.length++] = counted;
+    else if (width === 1) {
+      bytes[this.length++] = counted >> 8;
+      bytes[this.length++] = counted;
+    } else this.#int32(counted);
+    if (!isBuffer) {
+      bytes[this.length++] = TYPED_ARRAY;
+      bytes[this.length++] = UINT8_ARRAY;
+    }
+    bytes.set(value, this.length);
+    this.length += length;
   }
 
   #string(text: string): void {
@@ -350,25 +351,4 @@ export class BodyPacker {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer);
   }
-}
-
-/** A signature is written as UTF-8 behind its length. */
-function signatureBytes(signature: string): number {
-  return 2 + Buffer.byteLength(signature);
-}
-
-/** Structure as msgpackr keeps it: the names, and the reader that it compiles when it has met some. */
-type Structure = string[];
-
-const structures = new Map<string, Structure>();
-
-/** The structure of a signature: the same one each time, so that its reader is compiled once. */
-export function structureOf(signature: string): Structure {
-  let structure = structures.get(signature);
-  if (structure === undefined) {
-    if (structures.size >= REMEMBERED) structures.clear();
-    structure = JSON.parse(signature) as Structure;
-    structures.set(signature, structure);
-  }
-  return structure;
 }

@@ -9,9 +9,10 @@
 import { Unpackr } from 'msgpackr';
 import { describe, KeymillError } from '../errors.ts';
 import type { Key } from '../topology/define.ts';
-import { BodyPacker, CODEC, packForeign, structureOf } from './body-packer.ts';
+import { BodyPacker, CODEC, packForeign } from './body-packer.ts';
 import { carry } from './carry.ts';
 import { ENVELOPE_VERSION, type Envelope, type Extras } from './envelope.ts';
+import { structureOf } from './shapes.ts';
 
 /** A frame leaves at this many messages … */
 export const FRAME_MESSAGES = 256;
@@ -19,15 +20,13 @@ export const FRAME_MESSAGES = 256;
 export const FRAME_BYTES = 64 * 1024;
 
 /**
- * [0] version · [1] most urgent priority that a message names, 255 for none · [2] shapes (u16) · [4] slot (u32)
+ * [0] version · [1] 1 if it may wait packed · [2] shapes (u16) · [4] slot (u32)
  * · [8] incarnation (u32) · [12] version of the partition table (u32) · [16] messages (u32) · [20] where the hashes
  * begin (u32) · [24] first sequence number (f64).
  */
 const HEAD = 32;
 /** Behind the head: the heads of the content and of its first element, whose length is known last. */
 const BEFORE_MESSAGES = HEAD + 6;
-/** No message of the frame names a priority of its own. */
-export const NO_PRIORITY = 255;
 
 /** Columns of a run of messages with the same actor, source, epoch and flags. */
 type Group = [
@@ -59,7 +58,6 @@ type PackedExtras = [
 type Content = [messages: unknown[], groups: Group[], extras: PackedExtras[], seqs: number[] | 0, foreign: number[]];
 
 type Structures = Unpackr & { structures: unknown[] & { sharedLength?: number } };
-const viewing = new Unpackr({ ...CODEC }) as Structures;
 const copying = new Unpackr({ ...CODEC, copyBuffers: true } as ConstructorParameters<typeof Unpackr>[0]) as Structures;
 
 /** Who packs: goes into each frame, so that a receiver can tell the frames of a dead sender (rule 9). */
@@ -77,7 +75,7 @@ export class FrameWriter {
   #firstSeq = 0;
   #extras: PackedExtras[] = [];
   #foreign: number[] = [];
-  #priority = NO_PRIORITY;
+  #mayWait = true;
   /** Of the messages of this frame. Whoever takes them must do so before `finish`. */
   hashes: number[] = [];
   sizes: number[] = [];
@@ -91,9 +89,9 @@ export class FrameWriter {
 
   /**
    * Packs the body of one message behind those already here and returns its size in bytes, the name of its shape included
-   * when it is the first of it. Throws MESSAGE_NOT_CARRIABLE or MESSAGE_TOO_LARGE and leaves the frame as it was.
+   * when it is the first of it. `mayWait`: the receiver need not know of it before its turn could come. Throws MESSAGE_NOT_CARRIABLE or MESSAGE_TOO_LARGE and leaves the frame as it was.
    */
-  add(message: Envelope, seq: number, maxBytes: number): number {
+  add(message: Envelope, seq: number, maxBytes: number, mayWait = false): number {
     const packer = this.#packer;
     const { length, shapeCount, shapeBytes } = packer;
     packer.value(message.key);
@@ -153,8 +151,8 @@ export class FrameWriter {
       this.#seqs.push(seq);
     }
     const { extras } = message;
+    if (!mayWait || (extras !== null && extras.priority >= 0)) this.#mayWait = false;
     if (extras !== null) {
-      if (extras.priority >= 0 && extras.priority < this.#priority) this.#priority = extras.priority;
       this.#extras.push([
         count,
         extras.priority,
@@ -183,7 +181,7 @@ export class FrameWriter {
     packer.writeSignatures();
     const { view } = packer;
     view.setUint8(0, ENVELOPE_VERSION);
-    view.setUint8(1, this.#priority);
+    view.setUint8(1, this.#mayWait ? 1 : 0);
     view.setUint16(2, packer.shapeCount, true);
     view.setUint32(4, sending.slot, true);
     view.setUint32(8, sending.incarnation, true);
@@ -209,7 +207,7 @@ export class FrameWriter {
     this.#seqs = null;
     this.#extras = [];
     this.#foreign = [];
-    this.#priority = NO_PRIORITY;
+    this.#mayWait = true;
     this.hashes = [];
     this.sizes = [];
   }
@@ -219,8 +217,8 @@ export class FrameWriter {
 export interface FrameHead {
   readonly slot: number;
   readonly incarnation: number;
-  /** Most urgent priority that one of its messages names, or NO_PRIORITY. */
-  readonly priority: number;
+  /** Its messages need not be known before their turn could come. */
+  readonly mayWait: boolean;
   readonly count: number;
 }
 
@@ -281,15 +279,12 @@ export function readHead(bytes: Uint8Array): FrameHead {
   return {
     slot: view.getUint32(4, true),
     incarnation: view.getUint32(8, true),
-    priority: bytes[1]!,
+    mayWait: bytes[1] === 1,
     count: view.getUint32(16, true),
   };
 }
 
-/**
- * Byte arrays in a frame of more than FRAME_BYTES are views of it (it holds one large message, or few), those in smaller
- * frames are copies: a kept one must not pin the whole frame.
- */
+/** Byte arrays are copies: a kept one must not pin the whole frame, and a changed one not change what a crash replays. */
 export function readFrame(bytes: Uint8Array): Frame {
   mustBeCurrent(bytes);
   const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -303,9 +298,8 @@ export function readFrame(bytes: Uint8Array): Frame {
     at += 2 + length;
   }
   shapes.sharedLength = shapes.length;
-  const unpackr = bytes.length > FRAME_BYTES ? viewing : copying;
-  unpackr.structures = shapes;
-  return new Frame(view, count, columns, unpackr.unpack(buffer, { start: HEAD, end: columns }) as Content);
+  copying.structures = shapes;
+  return new Frame(view, count, columns, copying.unpack(buffer, { start: HEAD, end: columns }) as Content);
 }
 
 /** Calls `visit` with each message of a frame, rebuilt as an envelope. For rare paths: repacking, bouncing. */

@@ -10,6 +10,18 @@ import { FRAME_BYTES, FRAME_MESSAGES, FrameWriter, type Sending } from './frame.
 import { FrameColumns, Outbox, OutFrame } from './outbox.ts';
 import type { Owner, Port } from './port.ts';
 
+/** What a sender must know of an actor. */
+export interface Target {
+  readonly name: string;
+  /** The one thread of an I/O actor, or null for actors whose keys live on the hosts. */
+  readonly slot: number | null;
+  readonly windowMessages: number;
+  readonly windowBytes: number;
+  readonly maxMessageBytes: number;
+  /** Its messages may lie packed at their host while many keys are before them: it takes them one by one, and none is urgent. */
+  readonly mayWait: boolean;
+}
+
 /** Unsettled messages of one lane to one actor. */
 export interface Window {
   messages: number;
@@ -83,10 +95,16 @@ export class Lane {
    * Packs a message into the open frame and returns its size in bytes. `homesSeen` is the version of the partition table read before its home was
    * looked up. Throws what `FrameWriter.add` throws, and then nothing was taken.
    */
-  append(message: Envelope, owner: Owner | null, token: number, maxBytes: number, homesSeen: number): number {
+  append(
+    message: Envelope,
+    owner: Owner | null,
+    token: number,
+    { maxMessageBytes, mayWait }: Pick<Target, 'maxMessageBytes' | 'mayWait'>,
+    homesSeen: number,
+  ): number {
     // A frame vouches for one version: with an older one the receiver might bounce this message and not those after it.
     if (homesSeen !== this.#homesSeen) this.flush();
-    const size = this.#writer.add(message, this.#nextSeq, maxBytes);
+    const size = this.#writer.add(message, this.#nextSeq, maxMessageBytes, mayWait);
     if (this.#writer.count === 1) {
       this.#firstSeq = this.#nextSeq;
       this.#homesSeen = homesSeen;

@@ -14,7 +14,7 @@ import type { Key } from '../topology/define.ts';
 import { type Envelope, NO_EXTRAS } from './envelope.ts';
 import { carryWithin, eachEnvelope, type Sending, unpackValue } from './frame.ts';
 import { HELD, type Homes } from './homes.ts';
-import { Lane } from './lane.ts';
+import { Lane, type Target } from './lane.ts';
 import type { OutFrame } from './outbox.ts';
 import {
   BOUNCED,
@@ -28,16 +28,6 @@ import {
 } from './port.ts';
 import { readReturns } from './returns.ts';
 import { type Waiting, WaitingQueues } from './waiting.ts';
-
-/** What a sender must know of an actor. */
-export interface Target {
-  readonly name: string;
-  /** The one thread of an I/O actor, or null for actors whose keys live on the hosts. */
-  readonly slot: number | null;
-  readonly windowMessages: number;
-  readonly windowBytes: number;
-  readonly maxMessageBytes: number;
-}
 
 interface Bounced {
   message: Envelope;
@@ -303,7 +293,7 @@ export class Sender {
   #append(lane: Lane, message: Envelope, owner: Owner | null, token: number): void {
     const target = this.#targets[message.actor]!;
     try {
-      this.lastSize = lane.append(message, owner, token, target.maxMessageBytes, this.#homesSeen);
+      this.lastSize = lane.append(message, owner, token, target, this.#homesSeen);
     } catch (error) {
       throw placed(error, target.name, message);
     }

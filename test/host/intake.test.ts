@@ -14,8 +14,8 @@ interface Received {
   intake: Intake;
   port: HandPort;
   items: [item: Item, actor: number, homes: number][];
-  /** Priorities of the frames that came. */
-  frames: number[];
+  /** Whether the frames that came may wait. */
+  frames: boolean[];
   dirty: number;
   returned(): Returns[];
 }
@@ -31,11 +31,11 @@ function received(): Received {
     returned: () => sender.inbox.splice(0).map(bytes => readReturns(bytes as Uint8Array)),
   } as unknown as Received;
   seen.intake = new Intake(2, 9, into, {
-    environment,
+    now: () => environment.clock.now(),
     dirty: () => seen.dirty++,
     accept: (item, actor, homes) => seen.items.push([item, actor, homes]),
-    arrived(intake, priority) {
-      seen.frames.push(priority);
+    arrived(intake, mayWait) {
+      seen.frames.push(mayWait);
       intake.unpackNext();
     },
   });
@@ -91,7 +91,7 @@ describe('an intake', () => {
     expect(b).toMatchObject({ attempts: 3, calls: 4, deadline: 77, isAsk: true, extras });
     expect(c.hash).toBe(message({ key: 7 }).hash);
     expect(c.size).toBe(1);
-    expect(to.frames).toEqual([2]);
+    expect(to.frames).toEqual([false]);
   });
 
   it('drops the frames of an earlier incarnation of its sender', () => {

@@ -7,7 +7,6 @@ import {
   eachEnvelope,
   FRAME_BYTES,
   FrameWriter,
-  NO_PRIORITY,
   packValue,
   readFrame,
   readHead,
@@ -89,7 +88,7 @@ describe('messages of a frame', () => {
   it('are described by one group when only their positions count up', () => {
     const messages = Array.from({ length: 200 }, (_, i) => message({ position: 1000 + i, key: i, body: { id: i } }));
     const bytes = written(messages, seqsOf(5, [1], 200));
-    expect(readHead(bytes)).toEqual({ slot: 3, incarnation: 7, priority: NO_PRIORITY, count: 200 });
+    expect(readHead(bytes)).toEqual({ slot: 3, incarnation: 7, mayWait: false, count: 200 });
     const frame = readFrame(bytes);
     expect(frame.groups).toEqual([[0, 0, 'test', 0, 200, 1000, 0]]);
     expect(frame).toMatchObject({ homes: 9, count: 200 });
@@ -106,6 +105,13 @@ describe('messages of a frame', () => {
       }),
       { numRuns: 30 },
     );
+  });
+
+  it('may have names of any length, and any number of them', () => {
+    const long = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`${'n'.repeat(2000)}${i}`, i]));
+    const many = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`n${i}`, i]));
+    const messages = [message({ body: long }), message({ body: many }), message({ body: { inner: [long, many] } })];
+    deepStrictEqual(read(written(messages, [1, 2, 3])).envelopes, messages);
   });
 
   it('need no other frame to be read: each describes its shapes itself', () => {

@@ -12,7 +12,8 @@ function lane(): Lane {
 }
 
 function append(to: Lane, n: number, body: unknown = n, homesSeen = 1): void {
-  to.append(message({ body, position: n, key: n }), null, n, Number.POSITIVE_INFINITY, homesSeen);
+  const unbounded = { maxMessageBytes: Number.POSITIVE_INFINITY, mayWait: true };
+  to.append(message({ body, position: n, key: n }), null, n, unbounded, homesSeen);
 }
 
 function frames(port: HandPort): ReturnType<typeof readFrame>[] {
@@ -64,7 +65,9 @@ it('takes nothing of a message that cannot be packed', () => {
   const to = lane();
   append(to, 1);
   expect(() => append(to, 2, () => 1)).toThrow('MESSAGE_NOT_CARRIABLE');
-  expect(() => to.append(message({ body: 'long' }), null, 2, 3, 1)).toThrow('MESSAGE_TOO_LARGE');
+  expect(() => to.append(message({ body: 'long' }), null, 2, { maxMessageBytes: 3, mayWait: true }, 1)).toThrow(
+    'MESSAGE_TOO_LARGE',
+  );
   append(to, 3);
   expect(to.windowOf(0).messages).toBe(2);
   to.flush();

@@ -9,8 +9,9 @@ import { Intake } from '../../runtime/host/intake.ts';
 import type { Envelope } from '../../runtime/lanes/envelope.ts';
 import { HELD, Homes } from '../../runtime/lanes/homes.ts';
 import { hashKey } from '../../runtime/lanes/key-hash.ts';
+import type { Target } from '../../runtime/lanes/lane.ts';
 import { BOUNCED, DONE, type Outcome, type Owner } from '../../runtime/lanes/port.ts';
-import { Sender, type Target } from '../../runtime/lanes/sender.ts';
+import { Sender } from '../../runtime/lanes/sender.ts';
 import type { Waiting } from '../../runtime/lanes/waiting.ts';
 import type { Item } from '../../runtime/mailbox/item.ts';
 import type { Key } from '../../runtime/topology/define.ts';
@@ -89,6 +90,7 @@ export class SendingWorld implements Owner {
       windowMessages,
       windowBytes,
       maxMessageBytes,
+      mayWait: true,
     });
     const targets = [target('a', null), target('b', null), target('io', FIXED)];
     this.sender = new Sender(
@@ -193,7 +195,7 @@ export class SendingWorld implements Owner {
     thread.senderPort = out;
     thread.intake?.orphan();
     thread.intake = new Intake(0, 1, into, {
-      environment: this.environment,
+      now: () => this.environment.clock.now(),
       arrived: intake => void intake.unpackNext(),
       accept: (item, actor, homesSeen) => this.#accept(thread, item, actor, homesSeen),
       dirty: () => {
