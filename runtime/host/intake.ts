@@ -3,9 +3,10 @@
  * replies and key holds back, many in one message. Nothing here waits on a mailbox (rule 7).
  */
 import { KeymillError, toWire } from '../errors.ts';
-import { packValue, readFrame, readHead } from '../lanes/frame.ts';
+import { type Frame, mayWait, packValue, withFrame } from '../lanes/frame.ts';
 import type { Port, Reply, Returns, SettleCode } from '../lanes/port.ts';
 import { packReturns } from '../lanes/returns.ts';
+import type { Carried } from '../lanes/text.ts';
 import { Arrival, Item, type Origin } from '../mailbox/item.ts';
 import type { Key } from '../topology/define.ts';
 
@@ -30,7 +31,7 @@ export class Intake implements Origin {
   readonly #port: Port;
   readonly #needs: IntakeNeeds;
   /** Frames that came, oldest first, and when. */
-  readonly #packed: { bytes: Uint8Array; at: number }[] = [];
+  readonly #packed: { frame: Carried; at: number }[] = [];
   /** Settled runs (first, last, code) but for the one that grows, which is below; -1 for none. */
   #runs: number[] = [];
   #first = 0;
@@ -51,7 +52,7 @@ export class Intake implements Origin {
     this.incarnation = incarnation;
     this.#port = port;
     this.#needs = needs;
-    port.onMessage(message => this.#receive(message as Uint8Array));
+    port.onMessage(frame => this.#receive(frame));
   }
 
   settle(seq: number, code: SettleCode): void {
@@ -143,13 +144,19 @@ export class Intake implements Origin {
   unpackNext(): boolean {
     const packed = this.#packed.shift();
     if (packed === undefined) return false;
-    const frame = readFrame(packed.bytes);
+    withFrame(packed.frame, (frame, { slot, incarnation }) => {
+      if (incarnation === this.incarnation && slot === this.slot) this.#unpack(frame, packed.at); // each has a port of its own
+    });
+    return true;
+  }
+
+  #unpack(frame: Frame, at: number): void {
     const { messages } = frame;
     this.#last = frame.seqOf(frame.count - 1);
     let index = 0;
     let extra = 0;
     for (const [actor, flags, source, epoch, count, positions, paths] of frame.groups) {
-      const arrival = new Arrival(source, epoch, flags, packed.at);
+      const arrival = new Arrival(source, epoch, flags, at);
       for (let i = 0; i < count; i++, index++) {
         const extras = frame.extras[extra]?.[0] === index ? frame.extras[extra++]![1] : null;
         const item = new Item(
@@ -167,15 +174,12 @@ export class Intake implements Origin {
         this.#needs.accept(item, actor, frame.homes);
       }
     }
-    return true;
   }
 
-  #receive(bytes: Uint8Array): void {
+  #receive(frame: Carried): void {
     if (!this.alive) return;
-    const { slot, incarnation, mayWait } = readHead(bytes);
-    if (incarnation !== this.incarnation || slot !== this.slot) return; // each incarnation has a port of its own
-    this.#packed.push({ bytes, at: this.#needs.now() });
-    this.#needs.arrived(this, mayWait);
+    this.#packed.push({ frame, at: this.#needs.now() });
+    this.#needs.arrived(this, mayWait(frame));
   }
 }
 

@@ -13,6 +13,7 @@ import { BodyPacker, CODEC, packForeign } from './body-packer.ts';
 import { carry } from './carry.ts';
 import { ENVELOPE_VERSION, type Envelope, type Extras } from './envelope.ts';
 import { structureOf } from './shapes.ts';
+import { byteAt, type Carried, withBytes } from './text.ts';
 
 /** A frame leaves at this many messages … */
 export const FRAME_MESSAGES = 256;
@@ -219,7 +220,6 @@ export interface FrameHead {
   readonly incarnation: number;
   /** Its messages need not be known before their turn could come. */
   readonly mayWait: boolean;
-  readonly count: number;
 }
 
 /** A frame as the receiver sees it. Index i runs over its messages. */
@@ -274,21 +274,30 @@ function mustBeCurrent(bytes: Uint8Array): void {
 }
 
 export function readHead(bytes: Uint8Array): FrameHead {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   mustBeCurrent(bytes);
-  return {
-    slot: view.getUint32(4, true),
-    incarnation: view.getUint32(8, true),
-    mayWait: bytes[1] === 1,
-    count: view.getUint32(16, true),
-  };
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return { slot: view.getUint32(4, true), incarnation: view.getUint32(8, true), mayWait: bytes[1] === 1 };
+}
+
+/** Whether a frame need not be unpacked before others had their turns (see FrameWriter.add). */
+export function mayWait(carried: Carried): boolean {
+  return byteAt(carried, 1) === 1;
+}
+
+/** Reads a frame that came on a lane; it is gone when `use` returns. */
+export function withFrame<T>(carried: Carried, use: (frame: Frame, head: FrameHead) => T): T {
+  return withBytes(carried, bytes => use(unpack(bytes), readHead(bytes)));
+}
+
+export function readFrame(bytes: Uint8Array): Frame {
+  return unpack(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
 }
 
 /** Byte arrays are copies: a kept one must not pin the whole frame, and a changed one not change what a crash replays. */
-export function readFrame(bytes: Uint8Array): Frame {
-  mustBeCurrent(bytes);
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function unpack(buffer: Buffer & { dataView?: DataView }): Frame {
+  mustBeCurrent(buffer);
+  buffer.dataView ??= new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength); // msgpackr looks for it there
+  const view = buffer.dataView;
   const count = view.getUint32(16, true);
   const columns = view.getUint32(20, true);
   const shapes: unknown[] & { sharedLength?: number } = [];

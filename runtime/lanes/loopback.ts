@@ -1,6 +1,7 @@
 /** The lane of a thread to itself: both ends here, handed over at the end of the turn. */
 import type { Environment } from '../environment.ts';
 import type { Port } from './port.ts';
+import type { Carried } from './text.ts';
 
 export function loopback(environment: Environment): [Port, Port] {
   const a = new LoopbackPort(environment);
@@ -13,8 +14,8 @@ export function loopback(environment: Environment): [Port, Port] {
 class LoopbackPort implements Port {
   peer!: LoopbackPort;
   readonly #environment: Environment;
-  #listener: ((message: unknown) => void) | null = null;
-  #inbox: unknown[] = [];
+  #listener: ((carried: Carried) => void) | null = null;
+  #inbox: Uint8Array[] = [];
   #scheduled = false;
   #closed = false;
 
@@ -22,11 +23,11 @@ class LoopbackPort implements Port {
     this.#environment = environment;
   }
 
-  post(message: unknown): void {
+  post(message: Uint8Array): void {
     if (!this.#closed) this.peer.#receive(message);
   }
 
-  onMessage(listener: (message: unknown) => void): void {
+  onMessage(listener: (carried: Carried) => void): void {
     this.#listener = listener;
     if (this.#inbox.length > 0) this.#schedule();
   }
@@ -36,7 +37,7 @@ class LoopbackPort implements Port {
     this.peer.#closed = true;
   }
 
-  #receive(message: unknown): void {
+  #receive(message: Uint8Array): void {
     this.#inbox.push(message);
     if (this.#listener) this.#schedule();
   }

@@ -1,16 +1,15 @@
+import type { Carried } from './text.ts';
+
 /**
  * One end of a two-way, ordered, lossless-while-both-live channel between two threads. A MessagePort fits; the
  * simulation has a twin in memory (memory-lane.ts).
  */
 export interface Port {
-  post(message: unknown): void;
+  post(bytes: Uint8Array): void;
   /** The one listener; messages that came before it was set are delivered then. */
-  onMessage(listener: (message: unknown) => void): void;
+  onMessage(listener: (carried: Carried) => void): void;
   close(): void;
 }
-
-/** What travels on a lane: frames forward, returns backward. */
-export type Forward = Uint8Array;
 
 /** The reply to an ask: `ok` for a value, else it is an error. What is not primitive is packed (frame.ts, `packValue`). */
 export interface Reply {

@@ -5,6 +5,7 @@
 import { Unpackr } from 'msgpackr';
 import { BodyPacker, CODEC } from './body-packer.ts';
 import type { Returns } from './port.ts';
+import { type Carried, withBytes } from './text.ts';
 
 const packer = new BodyPacker(1024);
 const unpackr = new Unpackr({ ...CODEC, useRecords: false, copyBuffers: true } as ConstructorParameters<
@@ -38,9 +39,11 @@ export function packReturns({ runs, tried, replies, hold, free, released }: Retu
   return bytes;
 }
 
-export function readReturns(bytes: Uint8Array): Returns {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const [runs, tried, replies, hold, free, released] = unpackr.unpack(buffer) as Packed;
+export function readReturns(carried: Carried): Returns {
+  const [runs, tried, replies, hold, free, released] = withBytes(
+    carried,
+    (bytes, length) => unpackr.unpack(bytes, { start: 0, end: length }) as Packed,
+  );
   const returns: Returns = {};
   if (runs !== 0) returns.runs = runs;
   if (tried !== 0) returns.tried = tried.map(([seq, calls, attempt]) => ({ seq, calls, attempt }));

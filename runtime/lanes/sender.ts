@@ -159,7 +159,7 @@ export class Sender {
 
   laneOpened(slot: number, port: Port): void {
     const lane = this.#lane(slot);
-    port.onMessage(message => this.#returned(lane, readReturns(message as Uint8Array)));
+    port.onMessage(carried => this.#returned(lane, readReturns(carried)));
     lane.flush();
     this.#withdrawOrphans(lane);
     this.#reroute(lane);

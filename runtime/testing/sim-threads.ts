@@ -5,6 +5,7 @@
 import type { Command, Report } from '../host/control.ts';
 import { Thread } from '../host/thread.ts';
 import type { Port } from '../lanes/port.ts';
+import type { Carried } from '../lanes/text.ts';
 import type { Boot, Death, ThreadHandle, Threads } from '../supervisor/threads.ts';
 import type { Plan } from '../topology/plan.ts';
 import type { Line, Node, Scheduler } from './scheduler.ts';
@@ -15,8 +16,8 @@ class SimPort implements Port {
   line: Line | null = null;
   closed = false;
   readonly #scheduler: Scheduler;
-  #listener: ((message: unknown) => void) | null = null;
-  readonly #early: unknown[] = [];
+  #listener: ((carried: Carried) => void) | null = null;
+  readonly #early: Uint8Array[] = [];
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler;
@@ -27,11 +28,11 @@ class SimPort implements Port {
     this.line = this.#scheduler.line(node);
   }
 
-  post(message: unknown): void {
+  post(message: Uint8Array): void {
     if (!this.closed && !this.peer.closed) this.peer.#receive(message);
   }
 
-  onMessage(listener: (message: unknown) => void): void {
+  onMessage(listener: (carried: Carried) => void): void {
     this.#listener = listener;
     for (const message of this.#early.splice(0)) this.#receive(message);
   }
@@ -47,7 +48,7 @@ class SimPort implements Port {
     if (queue && queue.length > 0) queue.splice(this.#scheduler.pick(queue.length + 1));
   }
 
-  #receive(message: unknown): void {
+  #receive(message: Uint8Array): void {
     if (this.#listener === null || this.line === null) this.#early.push(message);
     else
       this.line.queue.push(() => {

@@ -88,7 +88,7 @@ describe('messages of a frame', () => {
   it('are described by one group when only their positions count up', () => {
     const messages = Array.from({ length: 200 }, (_, i) => message({ position: 1000 + i, key: i, body: { id: i } }));
     const bytes = written(messages, seqsOf(5, [1], 200));
-    expect(readHead(bytes)).toEqual({ slot: 3, incarnation: 7, mayWait: false, count: 200 });
+    expect(readHead(bytes)).toEqual({ slot: 3, incarnation: 7, mayWait: false });
     const frame = readFrame(bytes);
     expect(frame.groups).toEqual([[0, 0, 'test', 0, 200, 1000, 0]]);
     expect(frame).toMatchObject({ homes: 9, count: 200 });

@@ -1,17 +1,18 @@
 /** Two ends of a channel between threads where the test decides when a message arrives. */
 import type { Port } from '../../runtime/lanes/port.ts';
+import type { Carried } from '../../runtime/lanes/text.ts';
 
 export class HandPort implements Port {
   peer!: HandPort;
-  #listener: ((message: unknown) => void) | null = null;
-  readonly inbox: unknown[] = [];
+  #listener: ((carried: Carried) => void) | null = null;
+  readonly inbox: Uint8Array[] = [];
   closed = false;
 
-  post(message: unknown): void {
+  post(message: Uint8Array): void {
     if (!this.closed && !this.peer.closed) this.peer.inbox.push(structuredClone(message));
   }
 
-  onMessage(listener: (message: unknown) => void): void {
+  onMessage(listener: (carried: Carried) => void): void {
     this.#listener = listener;
   }
 
@@ -25,7 +26,7 @@ export class HandPort implements Port {
     let delivered = 0;
     while (delivered < count && this.inbox.length > 0 && !this.closed) {
       delivered++;
-      this.#listener?.(this.inbox.shift());
+      this.#listener?.(this.inbox.shift()!);
     }
     return delivered;
   }
