@@ -6,13 +6,23 @@ import { DEAD, DONE, type Outcome, type Owner } from '../lanes/port.ts';
 interface Pending {
   resolve(value: unknown): void;
   reject(error: unknown): void;
-  timer: Timer | null;
   what: string;
+  /** When it is given up (`clock.now()`), and after how long; 0 for never. */
+  until: number;
+  timeoutMs: number;
+}
+
+/** Asks with the same time-out: their order is that of their ends, so one timer is enough for all of them. */
+interface Patience {
+  readonly timeoutMs: number;
+  readonly tokens: Set<number>;
+  timer: Timer | null;
 }
 
 export class Asks implements Owner {
   readonly #environment: Environment;
   readonly #pending = new Map<number, Pending>();
+  readonly #patience = new Map<number, Patience>();
   #next = 1;
 
   constructor(environment: Environment) {
@@ -27,15 +37,10 @@ export class Asks implements Owner {
   open(what: string, timeoutMs: number): { token: number; reply: Promise<unknown> } {
     const token = this.#next++;
     const reply = new Promise<unknown>((resolve, reject) => {
-      const timer =
-        timeoutMs === 0
-          ? null
-          : this.#environment.clock.after(timeoutMs, () => {
-              this.#pending.delete(token);
-              reject(new KeymillError('TIMEOUT', `no reply from ${what} within ${timeoutMs} ms`));
-            });
-      this.#pending.set(token, { resolve, reject, timer, what });
+      const until = timeoutMs === 0 ? 0 : this.#environment.clock.now() + timeoutMs;
+      this.#pending.set(token, { resolve, reject, what, until, timeoutMs });
     });
+    if (timeoutMs > 0) this.#watch(token, timeoutMs);
     return { token, reply };
   }
 
@@ -61,12 +66,39 @@ export class Asks implements Owner {
   close(): void {
     for (const token of [...this.#pending.keys()])
       this.fail(token, new KeymillError('RUNTIME_STOPPED', 'the runtime stopped before the reply came'));
+    for (const { timer } of this.#patience.values()) timer?.cancel();
+    this.#patience.clear();
+  }
+
+  #watch(token: number, timeoutMs: number): void {
+    let patience = this.#patience.get(timeoutMs);
+    if (!patience) {
+      patience = { timeoutMs, tokens: new Set(), timer: null };
+      this.#patience.set(timeoutMs, patience);
+    }
+    patience.tokens.add(token);
+    if (patience.timer === null) this.#arm(patience, timeoutMs);
+  }
+
+  /** A timer runs out once, however many asks were answered meanwhile: to cancel one for each costs more than the ask. */
+  #arm(patience: Patience, ms: number): void {
+    patience.timer = this.#environment.clock.after(ms, () => {
+      patience.timer = null;
+      const now = this.#environment.clock.now();
+      for (const token of patience.tokens) {
+        const { until, what } = this.#pending.get(token)!;
+        if (until > now) return this.#arm(patience, until - now);
+        this.fail(token, new KeymillError('TIMEOUT', `no reply from ${what} within ${patience.timeoutMs} ms`));
+      }
+      this.#patience.delete(patience.timeoutMs);
+    });
   }
 
   #take(token: number): Pending | undefined {
     const pending = this.#pending.get(token);
+    if (!pending) return undefined;
     this.#pending.delete(token);
-    pending?.timer?.cancel();
+    if (pending.timeoutMs > 0) this.#patience.get(pending.timeoutMs)!.tokens.delete(token);
     return pending;
   }
 }

@@ -161,6 +161,10 @@ export class Scheduler {
   wake(): void {
     if (this.#awake || this.isRunning) return; // `run` wakes itself where something is left
     this.#awake = true;
+    this.#runLater();
+  }
+
+  #runLater(): void {
     this.#needs.environment.endOfTurn(() => {
       this.#awake = false;
       if (this.#hasWork) this.run();
@@ -170,8 +174,9 @@ export class Scheduler {
   /** A frame came. The first one that comes to a host at rest is handled at once. */
   arrived(): void {
     if (this.#awake) return;
-    this.wake();
+    this.#awake = true; // those that come after it in this turn of the event loop wait for its end
     this.run();
+    this.#runLater();
   }
 
   /** Something could be done now, but for a full ledger. */

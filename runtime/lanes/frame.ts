@@ -275,8 +275,11 @@ function mustBeCurrent(bytes: Uint8Array): void {
 
 export function readHead(bytes: Uint8Array): FrameHead {
   mustBeCurrent(bytes);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return { slot: view.getUint32(4, true), incarnation: view.getUint32(8, true), mayWait: bytes[1] === 1 };
+  return headOf(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+}
+
+function headOf(view: DataView): FrameHead {
+  return { slot: view.getUint32(4, true), incarnation: view.getUint32(8, true), mayWait: view.getUint8(1) === 1 };
 }
 
 /** Whether a frame need not be unpacked before others had their turns (see FrameWriter.add). */
@@ -286,18 +289,26 @@ export function mayWait(carried: Carried): boolean {
 
 /** Reads a frame that came on a lane; it is gone when `use` returns. */
 export function withFrame<T>(carried: Carried, use: (frame: Frame, head: FrameHead) => T): T {
-  return withBytes(carried, bytes => use(unpack(bytes), readHead(bytes)));
+  return withBytes(carried, bytes => {
+    const frame = unpack(bytes);
+    return use(frame, headOf(viewOf(bytes)));
+  });
 }
 
 export function readFrame(bytes: Uint8Array): Frame {
   return unpack(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
 }
 
+/** The view of a buffer, kept where msgpackr looks for it. */
+function viewOf(buffer: Buffer & { dataView?: DataView }): DataView {
+  buffer.dataView ??= new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+  return buffer.dataView;
+}
+
 /** Byte arrays are copies: a kept one must not pin the whole frame, and a changed one not change what a crash replays. */
-function unpack(buffer: Buffer & { dataView?: DataView }): Frame {
+function unpack(buffer: Buffer): Frame {
   mustBeCurrent(buffer);
-  buffer.dataView ??= new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength); // msgpackr looks for it there
-  const view = buffer.dataView;
+  const view = viewOf(buffer);
   const count = view.getUint32(16, true);
   const columns = view.getUint32(20, true);
   const shapes: unknown[] & { sharedLength?: number } = [];
