@@ -172,7 +172,7 @@ export class Parking {
       parked = { queue: [], appending: 0, last: this.#highest, taken: this.#highest, taking: false };
       this.#keys.set(mailbox, parked);
       const adopt = (here: Item): void => {
-        if (!this.#joins(here)) return;
+        if (here.isOrphan || !this.#joins(here)) return; // what its dead sender sends again comes by itself
         here.parking = true;
         parked!.queue.push({ item: here, isHere: true });
       };

@@ -325,8 +325,15 @@ export class Judge {
   #isOnItsWay(record: Record): boolean {
     if (record.begun > 0 && (this.#mortal(record.message) || record.deathsAlone >= this.quarantineAfter)) return false;
     // A parent that was handled by a thread that died and was refused when it came again: its dead letter holds them all.
+    // Or one that ran twice, since its sender died: the first run may have died, and its dead letter be on its way, while
+    // the second succeeds behind messages that the first let pass.
     for (let parent = record.parent; parent !== null; parent = parent.parent)
-      if (parent.dead !== null || parent.dropped) return false;
+      if (
+        parent.dead !== null ||
+        parent.dropped ||
+        (parent.begun > 1 && this.deaths > 0 && this.#mortal(parent.message))
+      )
+        return false;
     return (record.accepted || record.sentBy.some(node => node.alive)) && !this.#isOver(record);
   }
 
