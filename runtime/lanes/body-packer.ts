@@ -293,7 +293,7 @@ export class BodyPacker {
   #number(value: number): void {
     this.#need(9);
     const bytes = this.#bytes;
-    if ((value | 0) === value && (value !== 0 || 1 / value > 0)) {
+    if ((value | 0) === value) {
       if (value >= 0) {
         if (value < 0x80 && value < FIRST_SHAPE) bytes[this.length++] = value;
         else if (value < 0x100) {

@@ -142,10 +142,14 @@ export const actorSchema = z.strictObject({
     .meta({ doc: 'Largest encoded message.' }),
   passivateMs: ms(365 * DAY)
     .default(300_000)
-    .meta({ doc: 'Idle time after which a key leaves memory with its state.' }),
+    .meta({
+      doc: 'Idle time after which a key leaves memory with its state; it may be up to twice that for a key used for long.',
+    }),
   maxResident: count(1, 100_000_000)
     .default(250_000)
-    .meta({ doc: 'Keys with state that one host keeps; the one idle longest is passivated beyond it.' }),
+    .meta({
+      doc: 'Keys with state that one host keeps; beyond it one is passivated that has been idle for about the longest.',
+    }),
 });
 
 export const windowSchema = z
