@@ -464,12 +464,18 @@ export class Sender {
     this.#lastEpoch[partition] = epoch;
     move.bounced.sort((a, b) => a.seq - b.seq);
     for (const { message, owner, token } of move.bounced) {
+      // What its parent's sender has sent again since then must not run once more, long after.
+      if (owner?.isOrphan?.(token)) {
+        owner.settled(token, DROPPED);
+        continue;
+      }
       this.#environment.probe?.('message.rerouted');
       this.#append(this.#laneOf(message), message, owner, token); // was accepted long ago: needs no credit
     }
     // All of them stand in line before the first is accepted: who is called back then may send again.
     const lanes = new Set<Lane>();
     for (const entry of move.waiting) {
+      if (this.#withdrawn(entry)) continue;
       const lane = this.#laneOf(entry.message);
       lanes.add(lane);
       this.#waiting.pushForRoom(lane, entry);
@@ -500,12 +506,16 @@ export class Sender {
     for (const partition of freed) this.#tryResume(partition);
     // Those that wait come after them, so they go too; the rerun sends all of them again.
     const waiting = [...this.#waiting.all(), ...[...this.#moves.values()].flatMap(move => move.waiting)];
-    for (const entry of waiting)
-      if (!entry.cancelled && entry.owner?.isOrphan?.(entry.token)) {
-        entry.cancelled = true;
-        entry.accepted?.();
-        entry.owner.settled(entry.token, DROPPED);
-      }
+    for (const entry of waiting) this.#withdrawn(entry);
+  }
+
+  /** Withdraws a waiting message if its parent's sender sends that again. */
+  #withdrawn(entry: Waiting): boolean {
+    if (entry.cancelled || !entry.owner?.isOrphan?.(entry.token)) return false;
+    entry.cancelled = true;
+    entry.accepted?.();
+    entry.owner.settled(entry.token, DROPPED);
+    return true;
   }
 
   /**
