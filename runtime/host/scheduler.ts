@@ -124,7 +124,8 @@ export class Scheduler {
       !cell.initialised ||
       cell.stopped ||
       cell.running >= cell.options.concurrency ||
-      item.extras !== null ||
+      item.deadline > 0 ||
+      (item.extras !== null && item.extras.priority >= 0) ||
       item.solo ||
       this.#alone.length > 0 ||
       this.#aloneRuns ||

@@ -2,11 +2,15 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readFrame } from '../../runtime/lanes/frame.ts';
-import { DEAD, DONE, type Owner } from '../../runtime/lanes/port.ts';
-import { readReturns } from '../../runtime/lanes/returns.ts';
-import { bodiesOf } from '../support/messages.ts';
+import { FRAME_MESSAGES, readFrame } from '../../runtime/lanes/frame.ts';
+import { Homes } from '../../runtime/lanes/homes.ts';
+import { DEAD, DONE, type Owner, type Returns } from '../../runtime/lanes/port.ts';
+import { packReturns, readReturns } from '../../runtime/lanes/returns.ts';
+import { Sender } from '../../runtime/lanes/sender.ts';
+import { type HandPort, handPorts } from '../support/hand-port.ts';
+import { bodiesOf, message } from '../support/messages.ts';
 import { FIXED, HOSTS, nameOf, PARTITIONS, SendingWorld } from '../support/sending-world.ts';
+import { type VirtualEnvironment, virtualEnvironment } from '../support/virtual-clock.ts';
 
 const OPS = [
   'tell',
@@ -629,6 +633,180 @@ describe('a frame leaves', () => {
     world.turn();
     for (let i = 0; i < 3; i++) world.tell(1, 'x', Buffer.alloc(30_000));
     expect(posted(world, 1)).toHaveLength(303);
+  });
+});
+
+/** A sender to two threads whose words the test says, flushed at the end of each turn as a host does it. */
+class Ahead {
+  readonly environment: VirtualEnvironment = virtualEnvironment();
+  readonly sender: Sender;
+  readonly #ends = new Map<number, HandPort>();
+  #sent = 0;
+
+  constructor() {
+    const target = { windowMessages: 100_000, windowBytes: 1e9, maxMessageBytes: 100_000, mayWait: true };
+    this.sender = new Sender(
+      this.environment,
+      { slot: 0, incarnation: 1 },
+      Homes.create(PARTITIONS, HOSTS),
+      HOSTS.map(slot => ({ ...target, name: `io${slot}`, slot })),
+      slot => this.environment.endOfTurn(() => this.#open(slot)),
+      () => this.environment.endOfTurn(() => this.sender.flush()),
+    );
+  }
+
+  #open(slot: number): void {
+    const [out, into] = handPorts();
+    this.#ends.set(slot, into);
+    this.sender.laneOpened(slot, out);
+  }
+
+  /** Sends messages whose bodies count up, to one thread. */
+  send(count = 1, slot = 1, pad?: Buffer): void {
+    for (let i = 0; i < count; i++) {
+      const n = this.#sent++;
+      const body = pad ? { n, pad } : n;
+      expect(this.sender.send(message({ actor: HOSTS.indexOf(slot), body, position: n }), null, n, null)).toBe(true);
+    }
+  }
+
+  /** So many messages, each in a turn of its own. */
+  async turns(count: number, slot = 1): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      this.send(1, slot);
+      await this.environment.settle();
+    }
+  }
+
+  /** Frames that left since the last time, by their messages. */
+  left(slot = 1): number[][] {
+    const frames = this.#ends.get(slot)?.inbox.splice(0) ?? [];
+    return frames.map(frame => bodiesOf(readFrame(frame)).map(body => (body as { n: number }).n ?? body));
+  }
+
+  /** The receiver says something. */
+  say(returns: Returns, slot = 1): void {
+    const into = this.#ends.get(slot)!;
+    into.post(packReturns(returns));
+    into.peer.deliver();
+  }
+}
+
+describe('on a lane whose receiver says nothing', () => {
+  it('four frames leave, one a turn; what follows collects until 1 ms has passed', async () => {
+    const on = new Ahead();
+    await on.turns(4);
+    expect([on.left(), on.environment.pendingTimers]).toEqual([[[0], [1], [2], [3]], 0]);
+    await on.turns(3);
+    expect([on.left(), on.environment.pendingTimers]).toEqual([[], 1]);
+    await on.environment.advance(0.75);
+    await on.turns(1);
+    expect([on.left(), on.environment.pendingTimers]).toEqual([[], 1]);
+    await on.environment.advance(0.25);
+    expect([on.left(), on.environment.pendingTimers]).toEqual([[[4, 5, 6, 7]], 0]);
+    await on.turns(2);
+    expect(on.left()).toEqual([]);
+    await on.environment.advance(1);
+    expect([on.left(), on.environment.pendingTimers]).toEqual([[[8, 9]], 0]);
+  });
+
+  it('what collects leaves when it says something, whatever that is, and then four frames more', async () => {
+    const on = new Ahead();
+    for (const returns of [{}, { runs: [1, 4, DONE] }, { hold: [{ actor: 0, key: 'other' }] }]) {
+      await on.turns(4);
+      on.left();
+      await on.turns(2);
+      expect(on.left()).toEqual([]);
+      on.say(returns);
+      expect(on.left()).toHaveLength(1);
+      await on.turns(3);
+      expect(on.left()).toHaveLength(3);
+      await on.turns(1);
+      expect(on.left()).toEqual([]);
+      on.say({});
+      expect(on.left()).toHaveLength(1);
+      on.say({}); // with nothing to send
+      expect(on.left()).toEqual([]);
+    }
+  });
+
+  it('full frames leave all the same, and what is left over collects', async () => {
+    const on = new Ahead();
+    await on.turns(5);
+    expect(on.left()).toHaveLength(4);
+    on.send(FRAME_MESSAGES - 2);
+    await on.environment.settle();
+    expect(on.left()).toEqual([]);
+    on.send(3);
+    expect(on.left().map(ns => [ns.length, ns[0]])).toEqual([[FRAME_MESSAGES, 4]]);
+    await on.environment.settle();
+    expect(on.left()).toEqual([]);
+    on.send(1, 1, Buffer.alloc(40_000));
+    expect(on.left()).toEqual([]);
+    on.send(1, 1, Buffer.alloc(40_000));
+    expect(on.left().map(ns => ns.length)).toEqual([4]);
+    on.send();
+    await on.environment.advance(1);
+    expect(on.left().map(ns => ns.length)).toEqual([1]);
+  });
+
+  it('nothing waits that goes to another thread', async () => {
+    const on = new Ahead();
+    await on.turns(5, 1);
+    await on.turns(2, 2);
+    await on.turns(1, 1);
+    expect([on.left(1).length, on.left(2)]).toEqual([4, [[5], [6]]]);
+    expect(on.environment.pendingTimers).toBe(1);
+    on.say({}, 2);
+    expect(on.left(1)).toEqual([]);
+    on.say({}, 1);
+    expect(on.left(1)).toEqual([[4, 7]]);
+  });
+
+  it('all leaves at once where that is asked for', async () => {
+    const on = new Ahead();
+    await on.turns(6);
+    on.sender.flushAll();
+    expect(on.left()).toEqual([[0], [1], [2], [3], [4, 5]]);
+    await on.environment.advance(10);
+    expect([on.left(), on.environment.pendingTimers]).toEqual([[], 0]);
+  });
+
+  it('nothing is lost and nothing overtakes, and nothing waits longer than 1 ms, whatever is said when', async () => {
+    const step = fc.record({
+      op: fc.constantFrom('send', 'send', 'turn', 'turn', 'say', 'wait'),
+      a: fc.nat({ max: 9 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60, size: 'max' }), async steps => {
+        const on = new Ahead();
+        await on.turns(1);
+        const left: number[] = [];
+        const sentAt = [0];
+        let unanswered = 0;
+        for (const { op, a } of [...steps, { op: 'wait', a: 9 }]) {
+          if (op === 'say') {
+            on.say({});
+            unanswered = 0;
+          } else if (op === 'turn') await on.environment.settle();
+          else if (op === 'wait') await on.environment.advance(a / 4);
+          else {
+            const count = a === 9 ? 200 : a;
+            for (let i = 0; i < count; i++) sentAt.push(on.environment.clock.now());
+            on.send(count);
+          }
+          for (const ns of on.left()) {
+            left.push(...ns);
+            unanswered++;
+          }
+          if (op === 'turn' && left.length < sentAt.length) expect(unanswered).toBeGreaterThanOrEqual(4);
+          const oldest = sentAt[left.length] ?? Number.POSITIVE_INFINITY;
+          if (op === 'turn' || op === 'wait') expect(oldest).toBeGreaterThan(on.environment.clock.now() - 1);
+        }
+        expect(left).toEqual(sentAt.map((_, n) => n));
+      }),
+      { numRuns: 200 },
+    );
   });
 });
 
