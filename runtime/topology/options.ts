@@ -145,11 +145,9 @@ export const actorSchema = z.strictObject({
     .meta({
       doc: 'Idle time after which a key leaves memory with its state; it may be up to twice that for a key used for long.',
     }),
-  maxResident: count(1, 100_000_000)
-    .default(250_000)
-    .meta({
-      doc: 'Keys with state that one host keeps; beyond it one is passivated that has been idle for about the longest.',
-    }),
+  maxResident: count(1, 100_000_000).default(250_000).meta({
+    doc: 'Keys with state that one host keeps; beyond it one is passivated that has been idle for about the longest.',
+  }),
 });
 
 export const windowSchema = z
