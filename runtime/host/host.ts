@@ -385,6 +385,11 @@ export class Host {
     );
   }
 
+  /** Messages and bytes that wait packed. */
+  get backlog(): { backlogMessages: number; backlogBytes: number } {
+    return { backlogMessages: this.#intakes.messages, backlogBytes: this.#intakes.bytes };
+  }
+
   /** For the thread's own troubles. */
   fail(error: unknown): void {
     this.#report({ type: 'failed', error: toWire(asError(error)) as WireError });

@@ -3,7 +3,7 @@
  * replies and key holds back, many in one message. Nothing here waits on a mailbox (rule 7).
  */
 import { KeymillError, toWire } from '../errors.ts';
-import { type Frame, mayWait, packValue, withFrame } from '../lanes/frame.ts';
+import { countOf, type Frame, mayWait, packValue, withFrame } from '../lanes/frame.ts';
 import type { Port, Reply, Returns, SettleCode } from '../lanes/port.ts';
 import { packReturns } from '../lanes/returns.ts';
 import type { Carried } from '../lanes/text.ts';
@@ -16,8 +16,10 @@ const MOST_MARKS_A_RUN = 8;
 export interface IntakeNeeds {
   /** The time of the clock. */
   now(): number;
-  /** A frame came. `mayWait`: it need not be unpacked before others had their turns. */
-  arrived(intake: Intake, mayWait: boolean): void;
+  /** A frame came, of so many messages and bytes. `mayWait`: it need not be unpacked before others had their turns. */
+  arrived(intake: Intake, mayWait: boolean, messages: number, bytes: number): void;
+  /** Its messages are about to be accepted. */
+  unpacked(messages: number, bytes: number): void;
   /** A message of a frame that is unpacked. `homesSeen`: version of the partition table that its sender knew. */
   accept(item: Item, actor: number, homesSeen: number): void;
   /** Something is to be sent back. */
@@ -144,6 +146,7 @@ export class Intake implements Origin {
   unpackNext(): boolean {
     const packed = this.#packed.shift();
     if (packed === undefined) return false;
+    this.#needs.unpacked(countOf(packed.frame), packed.frame.length);
     withFrame(packed.frame, (frame, { slot, incarnation }) => {
       if (incarnation === this.incarnation && slot === this.slot) this.#unpack(frame, packed.at); // each has a port of its own
     });
@@ -179,7 +182,7 @@ export class Intake implements Origin {
   #receive(frame: Carried): void {
     if (!this.alive) return;
     this.#packed.push({ frame, at: this.#needs.now() });
-    this.#needs.arrived(this, mayWait(frame));
+    this.#needs.arrived(this, mayWait(frame), countOf(frame), frame.length);
   }
 }
 

@@ -27,6 +27,9 @@ export class Intakes {
   /** Whose frames wait, one entry a frame, in the order of arrival. */
   #line: Intake[] = [];
   #at = 0;
+  /** Messages and bytes of the frames that wait. */
+  messages = 0;
+  bytes = 0;
 
   constructor(needs: IntakesNeeds) {
     this.#needs = needs;
@@ -36,10 +39,16 @@ export class Intakes {
     this.close(slot);
     const intake = new Intake(slot, incarnation, port, {
       now: this.#needs.now,
-      arrived: (one, mayWait) => {
+      arrived: (one, mayWait, messages, bytes) => {
         this.#line.push(one);
+        this.messages += messages;
+        this.bytes += bytes;
         if (!mayWait) this.pullAll();
         this.#needs.arrived();
+      },
+      unpacked: (messages, bytes) => {
+        this.messages -= messages;
+        this.bytes -= bytes;
       },
       accept: this.#needs.accept,
       dirty: one => {

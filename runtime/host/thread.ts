@@ -301,6 +301,7 @@ export class Thread {
       sources: this.#runners.map(runner => runner.snapshot()),
       lanes: this.host.sender.snapshots(),
       policies: this.#ios.flatMap(io => io.policy?.snapshot() ?? []),
+      ...this.host.backlog,
       ...this.#powers.measure(),
     };
   }

@@ -287,6 +287,13 @@ export function mayWait(carried: Carried): boolean {
   return byteAt(carried, 1) === 1;
 }
 
+/** Messages of a frame. */
+export function countOf(carried: Carried): number {
+  return (
+    byteAt(carried, 16) + byteAt(carried, 17) * 0x100 + byteAt(carried, 18) * 0x10000 + byteAt(carried, 19) * 2 ** 24
+  );
+}
+
 /** Reads a frame that came on a lane; it is gone when `use` returns. */
 export function withFrame<T>(carried: Carried, use: (frame: Frame, head: FrameHead) => T): T {
   return withBytes(carried, bytes => {

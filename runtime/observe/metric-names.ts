@@ -101,6 +101,13 @@ export const METRICS = {
   keymill_host_heap_limit_bytes: gauge('bytes', THREAD, 'O2', 'Heap the thread may use.'),
   keymill_host_loop_utilization: gauge('1', THREAD, 'O2', 'Share of time, 0 to 1, that the event loop was busy.'),
 
+  keymill_backlog_messages: gauge(
+    'messages',
+    THREAD,
+    'E3',
+    'Messages that came to a thread and wait packed in frames.',
+  ),
+  keymill_backlog_bytes: gauge('bytes', THREAD, 'E3', 'Bytes of the frames that wait packed.'),
   keymill_outbox_messages: gauge('messages', ['from', 'to'], 'E4', 'Unsettled messages in the outbox of a lane.'),
   keymill_outbox_bytes: gauge('bytes', ['from', 'to'], 'E4', 'Bytes in the outbox of a lane.'),
   keymill_lane_frames_total: counter('frames', ['from'], 'E4', 'Frames that a thread sent.'),

@@ -143,6 +143,8 @@ export class MetricsRegistry {
     count('cpu_seconds', snapshot.cpuSeconds);
     this.#gauge('batch_worker_memory_mb', labels, snapshot.heapUsed / 2 ** 20);
     this.#gauge('keymill_host_heap_used_bytes', labels, snapshot.heapUsed);
+    this.#gauge('keymill_backlog_messages', labels, snapshot.backlogMessages);
+    this.#gauge('keymill_backlog_bytes', labels, snapshot.backlogBytes);
     this.#gauge('keymill_host_heap_limit_bytes', labels, snapshot.heapLimit);
     this.#gauge('keymill_host_loop_utilization', labels, snapshot.loopUtilization);
     for (const [actor, stats] of Object.entries(snapshot.actors)) this.#takeActor(snapshot, actor, stats);

@@ -198,6 +198,9 @@ export interface ThreadSnapshot {
   lanes: LaneSnapshot[];
   policies: PolicySnapshot[];
   /** Bytes of heap used and its limit, share of time the loop was busy since the last snapshot, CPU seconds. */
+  /** Messages, and bytes, of frames that came and wait packed. */
+  backlogMessages: number;
+  backlogBytes: number;
   heapUsed: number;
   heapLimit: number;
   loopUtilization: number;

@@ -34,6 +34,7 @@ function received(): Received {
     now: () => environment.clock.now(),
     dirty: () => seen.dirty++,
     accept: (item, actor, homes) => seen.items.push([item, actor, homes]),
+    unpacked() {},
     arrived(intake, mayWait) {
       seen.frames.push(mayWait);
       intake.unpackNext();

@@ -84,10 +84,15 @@ describe('frames that may wait', () => {
     lane.send([1, 2]);
     lane.send([3]);
     expect([to.bodies, to.intakes.frames, to.told]).toEqual([[], 2, [0, 0]]);
+    const { bytes } = to.intakes;
+    expect(to.intakes.messages).toBe(3);
+    expect(bytes).toBeGreaterThan(60);
     expect(to.intakes.pull()).toBe(true);
-    expect([to.bodies, to.intakes.frames]).toEqual([[1, 2], 1]);
+    expect([to.bodies, to.intakes.frames, to.intakes.messages]).toEqual([[1, 2], 1, 1]);
+    expect(to.intakes.bytes).toBeLessThan(bytes);
     expect(to.intakes.pull()).toBe(true);
     expect([to.bodies, to.intakes.frames]).toEqual([[1, 2, 3], 0]);
+    expect([to.intakes.messages, to.intakes.bytes]).toEqual([0, 0]);
     expect(to.intakes.pull()).toBe(false);
     expect(to.bodies).toEqual([1, 2, 3]);
   });

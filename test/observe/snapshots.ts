@@ -52,6 +52,8 @@ export function threadSnapshot(some: Partial<ThreadSnapshot> = {}): ThreadSnapsh
     sources: [],
     lanes: [],
     policies: [],
+    backlogMessages: 0,
+    backlogBytes: 0,
     heapUsed: 32 * 2 ** 20,
     heapLimit: 128 * 2 ** 20,
     loopUtilization: 0.25,

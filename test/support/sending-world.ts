@@ -196,6 +196,7 @@ export class SendingWorld implements Owner {
     thread.intake?.orphan();
     thread.intake = new Intake(0, 1, into, {
       now: () => this.environment.clock.now(),
+      unpacked() {},
       arrived: intake => void intake.unpackNext(),
       accept: (item, actor, homesSeen) => this.#accept(thread, item, actor, homesSeen),
       dirty: () => {
