@@ -1,9 +1,9 @@
 /**
  * Writes bodies and keys in msgpack, as msgpackr reads it. Plain objects, arrays, bytes, Dates and primitives, which most
  * messages are made of, are written here, in a third of the time that msgpackr takes for them one by one; a body that
- * holds anything else is foreign: left to msgpackr as a whole, and packed as bytes. A plain object becomes a record: one byte for its shape, then its values. The shapes of a frame are named once, in the
- * frame, so that a reader keeps one compiled function for each shape it ever met (readers of msgpackr's own records are
- * compiled anew for each frame).
+ * holds anything else is foreign: left to msgpackr as a whole, and packed as bytes. A plain object becomes a record: one
+ * byte for its shape, then its values. The shapes of a frame are named once, in the frame, so that a reader keeps one
+ * compiled function for each shape it ever met (readers of msgpackr's own records are compiled anew for each frame).
  */
 import { Packr } from 'msgpackr';
 import { REMEMBERED, Shape, signatureBytes } from './shapes.ts';
@@ -133,7 +133,10 @@ export class BodyPacker {
     }
   }
 
-  /** Any value that msgpackr takes; throws what it throws. True if it is foreign: the reader finds bytes, as `packForeign` makes them. */
+  /**
+   * Any value that msgpackr takes; throws what it throws. True if it is foreign: then the reader finds bytes, as
+   * `packForeign` makes them.
+   */
   body(value: unknown): boolean {
     const { length } = this;
     const shapes = this.#shapes.length;

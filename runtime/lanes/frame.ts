@@ -2,9 +2,10 @@
  * Frames: many messages in one block of bytes.
  *
  * Layout, little-endian: a head of HEAD bytes (below) · one msgpack array (Content) · the hashes of the keys (i32 each) and
- * the sizes of the bodies (u32 each) · the signatures of the shapes, each behind its length (u16). Groups hold what their messages share (actor, source, epoch, flags). Bodies
- * are packed one by one at the moment of the send, so the caller may change its object right after, sizes are exact, and
- * what cannot be carried fails at the call; each frame names its shapes itself and needs no shared state.
+ * the sizes of the bodies (u32 each) · the signatures of the shapes, each behind its length (u16). Groups hold what their
+ * messages share (actor, source, epoch, flags). Bodies are packed one by one at the moment of the send, so the caller may
+ * change its object right after, sizes are exact, and what cannot be carried fails at the call; each frame names its
+ * shapes itself and needs no shared state.
  */
 import { Unpackr } from 'msgpackr';
 import { describe, KeymillError } from '../errors.ts';
@@ -77,7 +78,7 @@ export class FrameWriter {
   #extras: PackedExtras[] = [];
   #foreign: number[] = [];
   #mayWait = true;
-  /** Of the messages of this frame. Whoever takes them must do so before `finish`. */
+  /** Of the messages of this frame. `finish` leaves these arrays to whoever took them before. */
   hashes: number[] = [];
   sizes: number[] = [];
 
@@ -90,7 +91,8 @@ export class FrameWriter {
 
   /**
    * Packs the body of one message behind those already here and returns its size in bytes, the name of its shape included
-   * when it is the first of it. `mayWait`: the receiver need not know of it before its turn could come. Throws MESSAGE_NOT_CARRIABLE or MESSAGE_TOO_LARGE and leaves the frame as it was.
+   * when it is the first of it. `mayWait`: the receiver need not know of it before its turn could come. Throws
+   * MESSAGE_NOT_CARRIABLE or MESSAGE_TOO_LARGE and leaves the frame as it was.
    */
   add(message: Envelope, seq: number, maxBytes: number, mayWait = false): number {
     const packer = this.#packer;

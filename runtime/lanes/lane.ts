@@ -115,8 +115,6 @@ export class Lane {
     window.bytes += size;
     const columns = this.#columns;
     columns.actors.push(message.actor);
-    columns.hashes.push(message.hash);
-    columns.sizes.push(size);
     columns.owners.push(owner);
     columns.tokens.push(token);
     if (this.#writer.count >= FRAME_MESSAGES || this.#writer.bytes >= FRAME_BYTES) this.flush();
@@ -126,6 +124,8 @@ export class Lane {
   /** Ends the open frame: it stands in the outbox from now on, and leaves if the lane is open. */
   flush(): void {
     if (this.#writer.count === 0) return;
+    this.#columns.hashes = this.#writer.hashes;
+    this.#columns.sizes = this.#writer.sizes;
     const bytes = this.#writer.finish(this.#sending, this.#homesSeen);
     const frame = new OutFrame(this.#firstSeq, null, this.#homesSeen, bytes, this.#columns);
     this.#columns = new FrameColumns();
