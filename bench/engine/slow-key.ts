@@ -55,7 +55,7 @@ export const slowKey: Case = {
       await run(false, 99, 500);
       const passes = bench.quick ? 4 : 20;
       await takeTurns(bench, names, [child!, child!], passes, runs, (_child, name, pass) =>
-        run(name === WITH, pass, bench.quick ? 300 : 2000),
+        run(name === WITH, pass, bench.quick ? 300 : 5000),
       );
     });
     return [0.5, 0.99].flatMap(share =>

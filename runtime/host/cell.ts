@@ -49,6 +49,8 @@ export class Cell {
   oldestRunning: Batch | null = null;
   newestRunning: Batch | null = null;
   running = 0;
+  /** How many of its last turns in a row were quick, as the turn clock has it. */
+  quickTurns = 0;
   /** A deadline for the oldest running batch is set. */
   watching = false;
   /** Failures that restart or escalate, within the window of the budget. */

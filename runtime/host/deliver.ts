@@ -20,6 +20,7 @@ import { Failures } from './failures.ts';
 import { type Ledger, markOf } from './ledger.ts';
 import { Running } from './running.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { TurnClock } from './turn-clock.ts';
 
 /** A reply that is an error, from I/O actors: the ask fails, its message is done. */
 export class ReplyError {
@@ -35,6 +36,7 @@ export interface DeliveryNeeds {
   readonly sender: Sender;
   readonly ledger: Ledger;
   readonly scheduler: Scheduler;
+  readonly clock: TurnClock;
   /** Writes a dead letter durably, for ever if need be, and then calls `written`. */
   bury(letter: DeadLetter, written: () => void): void;
   /** The handler is over; children may still wait for room. */

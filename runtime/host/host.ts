@@ -29,6 +29,7 @@ import { Residents } from './residents.ts';
 import { Room } from './room.ts';
 import { Scheduler } from './scheduler.ts';
 import { Troubles } from './troubles.ts';
+import { TurnClock } from './turn-clock.ts';
 
 export class Host {
   readonly plan: HostPlan;
@@ -48,6 +49,7 @@ export class Host {
   readonly #report: (report: Report) => void;
   readonly homes: Homes;
   readonly #intakes: Intakes;
+  readonly #clock: TurnClock;
   #flushing = false;
   readonly #logs = new Map<string, Log>();
 
@@ -79,8 +81,9 @@ export class Host {
     });
     for (const { count } of plan.suspects) Atomics.add(plan.gauges, 1, count);
     for (const suspect of plan.suspects) this.cells[suspect.actor]?.suspects.set(suspect.hash, suspect);
+    this.#clock = new TurnClock(environment.clock);
     this.#intakes = new Intakes({
-      now: () => this.scheduler.tick(),
+      now: () => this.#clock.tick(),
       arrived: () => this.scheduler.arrived(),
       accept: (item, actor, homesSeen) => this.#accept(item, actor, homesSeen),
       dirty: () => this.#wantFlush(),
@@ -92,6 +95,7 @@ export class Host {
       options: plan.options,
       cells: this.cells,
       ledger,
+      clock: this.#clock,
       backlog: this.#intakes,
       ranOut: () => this.flush(),
       deliver: (cell, mailbox, items, trigger, alone) => {
@@ -122,6 +126,7 @@ export class Host {
       sender: this.sender,
       ledger,
       scheduler: this.scheduler,
+      clock: this.#clock,
       bury: (letter, written) => this.troubles.bury(letter, written),
       handled: (cell, mailbox) => this.#releases.handled(cell, mailbox),
       freed: (cell, mailbox) => this.#freed(cell, mailbox),
@@ -318,7 +323,7 @@ export class Host {
       this.#parking.learn(this.homes);
       return;
     }
-    const mailbox = cell.mailboxOf(item.key, item.hash, this.scheduler.now);
+    const mailbox = cell.mailboxOf(item.key, item.hash, this.#clock.now);
     cell.stats.enqueued++;
     if (mailbox.parked > 0) this.#parking.park(cell, mailbox, item);
     else if ((mailbox.refusing === 0 && !cell.isFull(mailbox, item.size)) || this.#room.make(cell, mailbox, item))
@@ -339,7 +344,7 @@ export class Host {
       mailbox.push(item, priority);
       cell.stats.depth++;
       cell.stats.depthBytes += item.size;
-      this.scheduler.consider(cell, mailbox, this.scheduler.now);
+      this.scheduler.consider(cell, mailbox, this.#clock.now);
     }
     this.#residents.bound(cell, mailbox);
   }
@@ -368,13 +373,8 @@ export class Host {
   #operate(command: Extract<Command, { type: 'key' }>): void {
     this.#intakes.pullAll(); // what came for the key
     const cell = this.cells[command.actor];
-    const needs = {
-      environment: this.environment,
-      scheduler: this.scheduler,
-      delivery: this.delivery,
-      room: this.#room,
-    };
-    const value = cell ? operate(needs, cell, command) : undefined;
+    const { environment, scheduler, delivery } = this;
+    const value = cell ? operate({ environment, scheduler, delivery, room: this.#room }, cell, command) : undefined;
     this.#report({ type: 'answer', ticket: command.ticket, value });
   }
 

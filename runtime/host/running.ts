@@ -4,18 +4,19 @@
  */
 import type { Environment } from '../environment.ts';
 import { KeymillError } from '../errors.ts';
-import { micros } from '../observe/stats.ts';
 import type { Batch } from './batch.ts';
 import type { Cell } from './cell.ts';
 import type { ContextHost } from './context.ts';
 import type { Ledger } from './ledger.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { TurnClock } from './turn-clock.ts';
 
 interface RunningNeeds {
   readonly environment: Environment;
   readonly contexts: ContextHost;
   readonly ledger: Ledger;
   readonly scheduler: Scheduler;
+  readonly clock: TurnClock;
   /** A handler lingers: the host must be recycled, and this slot of the ledger is to blame. */
   recycle(ledgerSlot: number): void;
 }
@@ -29,7 +30,7 @@ export class Running {
 
   /** Its handler is about to begin. */
   begin(batch: Batch): void {
-    batch.startedAt = this.#needs.scheduler.now;
+    batch.startedAt = this.#needs.clock.begin(batch.cell);
     batch.cell.running++;
   }
 
@@ -37,7 +38,8 @@ export class Running {
   goesOn(batch: Batch): void {
     if (batch.isListed) return this.restart(batch);
     batch.isListed = true;
-    if (batch.index > 0) batch.startedAt = this.#needs.scheduler.tick();
+    const now = this.#needs.clock.tick();
+    if (batch.index > 0) batch.startedAt = now;
     this.#append(batch);
   }
 
@@ -63,7 +65,7 @@ export class Running {
   /** A `handle` actor is at another item, whose handler takes its time: that starts anew. */
   restart(batch: Batch): void {
     if (batch.cell.options.timeoutMs === 0 || batch.ended) return;
-    batch.startedAt = this.#needs.scheduler.tick();
+    batch.startedAt = this.#needs.clock.tick();
     if (batch.timedOut) {
       batch.timedOut = false;
       batch.abort = null;
@@ -77,15 +79,13 @@ export class Running {
   /** Its handler has ended. */
   untrack(batch: Batch): void {
     const { cell } = batch;
-    const now = this.#needs.scheduler.tick();
+    this.#needs.clock.end(cell, batch.startedAt, batch.items[0]!.arrivedAt, batch.isListed);
     if (batch.timedOut) this.#needs.environment.probe?.('batch.zombie-ended');
     batch.ended = true;
     batch.mailbox.inFlight = null;
     if (batch.isListed) this.#unlink(batch);
     cell.running--;
     cell.stats.inFlightBatches--;
-    cell.stats.processing.record(micros(now - batch.startedAt));
-    cell.stats.endToEnd.record(micros(now - batch.items[0]!.arrivedAt));
     this.#needs.ledger.leave(batch.ledger);
     this.#needs.scheduler.handlerEnded(cell, batch.alone);
   }

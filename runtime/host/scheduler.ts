@@ -14,12 +14,14 @@ import type { BatchTrigger } from '../topology/define.ts';
 import type { RuntimeOptions } from '../topology/options.ts';
 import type { Cell } from './cell.ts';
 import { type Ledger, markOf } from './ledger.ts';
+import type { TurnClock } from './turn-clock.ts';
 
 export interface SchedulerNeeds {
   readonly environment: Environment;
   readonly options: RuntimeOptions;
   readonly cells: readonly (Cell | null)[];
   readonly ledger: Ledger;
+  readonly clock: TurnClock;
   /** Starts a batch. The mailbox is `running` until `release` was called for it. */
   deliver(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean): void;
   /** Frames that are not unpacked yet. */
@@ -47,8 +49,6 @@ export class Scheduler {
   readonly #alone: Mailbox[] = [];
   #aloneRuns = false;
   #awake = false;
-  /** The time as it was last read: reading the clock costs as much as a short handler. */
-  now = 0;
   /** Handlers running now, over all cells. */
   running = 0;
   /** Turns run now, and since when. */
@@ -64,17 +64,11 @@ export class Scheduler {
     this.deadlines = new Deadlines(needs.environment.clock);
   }
 
-  /** Reads the clock. */
-  tick(): number {
-    this.now = this.#needs.environment.clock.now();
-    return this.now;
-  }
-
   /**
    * Looks at a mailbox after a change: it may become idle, wait for a time, or get in line. An older `now` does no harm:
    * what is due already is then looked at again by the clock.
    */
-  consider(cell: Cell, mailbox: Mailbox, now: number = this.tick()): void {
+  consider(cell: Cell, mailbox: Mailbox, now: number = this.#needs.clock.tick()): void {
     if (mailbox.standing === 'running' || mailbox.standing === 'ready') return;
     if (mailbox.count === 0) {
       if (mailbox.standing !== 'idle') {
@@ -187,7 +181,7 @@ export class Scheduler {
 
   /** Runs turns until none is left or the quantum of time is used up. */
   run(): void {
-    this.#started = this.tick();
+    this.#started = this.#needs.clock.tick();
     this.isRunning = true;
     let skipped: Mailbox[] | null = null;
     for (;;) {
@@ -200,7 +194,7 @@ export class Scheduler {
         this.#needs.environment.probe?.('batch.solo');
         this.#start(mailbox, true);
       } else {
-        const mailbox = this.#turns.next(this.now);
+        const mailbox = this.#turns.next(this.#needs.clock.now);
         if (mailbox === null) break;
         // While something must run alone only asks pass: what runs may be waiting for them.
         const cell = this.#needs.cells[mailbox.actor]!;
@@ -219,10 +213,11 @@ export class Scheduler {
       if (this.#isOver) break;
     }
     this.isRunning = false;
+    this.#needs.clock.rest();
     this.#needs.ranOut();
     let more = this.#turns.size > 0 || this.#needs.backlog.frames > 0;
     if (skipped !== null) {
-      for (const mailbox of skipped) this.#turns.push(mailbox, this.now);
+      for (const mailbox of skipped) this.#turns.push(mailbox, this.#needs.clock.now);
       more ||= this.#alone.length === 0 && !this.#aloneRuns; // else who ends the wait for them wakes
     }
     if ((more && !this.#needs.ledger.isFull) || (this.#alone.length > 0 && this.running === 0)) this.wake();
@@ -236,13 +231,13 @@ export class Scheduler {
 
   /** The quantum of time is used up. */
   get #isOver(): boolean {
-    return this.now - this.#started >= this.#needs.options.quantum.ms;
+    return this.#needs.clock.now - this.#started >= this.#needs.options.quantum.ms;
   }
 
   /** A batch of this mailbox is over and its children have left. */
   release(cell: Cell, mailbox: Mailbox): void {
     mailbox.standing = 'waiting';
-    this.consider(cell, mailbox, this.now);
+    this.consider(cell, mailbox, this.#needs.clock.now);
     if (!this.isRunning && this.#hasWork) this.wake();
   }
 
@@ -303,7 +298,7 @@ export class Scheduler {
     stats.batchItems += items.length;
     stats.triggers[trigger]++;
     stats.inFlightBatches++;
-    stats.queueing.record(micros(this.now - items[0]!.arrivedAt));
+    stats.queueing.record(micros(this.#needs.clock.now - items[0]!.arrivedAt));
     this.#needs.environment.probe?.(`batch.${trigger}`);
     this.#needs.deliver(cell, mailbox, items, trigger, alone);
   }
