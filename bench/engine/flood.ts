@@ -28,7 +28,7 @@ interface Look {
   seconds: number;
   rssMiB: number;
   outboxMiB: number;
-  /** Messages that wait packed, and those in mailboxes at the bytes of their bodies. */
+  /** Messages that wait packed and in mailboxes, at the bytes of their bodies; a frame has some 30 more for each. */
   queuedMiB: number;
   isSourceWaiting: boolean;
 }
@@ -57,7 +57,7 @@ export async function open({ hosts }: { hosts: number }): Promise<Commands> {
           rssMiB: process.memoryUsage.rss() / MiB,
           outboxMiB: gauge(text, 'keymill_outbox_bytes') / MiB,
           queuedMiB:
-            (gauge(text, 'queue_depth', { actor: 'slow' }) * BODY_BYTES + gauge(text, 'keymill_backlog_bytes')) / MiB,
+            ((gauge(text, 'queue_depth', { actor: 'slow' }) + gauge(text, 'keymill_backlog_messages')) * BODY_BYTES) / MiB,
           isSourceWaiting: gauge(text, 'keymill_source_waiting', { source: 'endless' }) > 0,
         });
       }
@@ -84,7 +84,7 @@ export async function open({ hosts }: { hosts: number }): Promise<Commands> {
 
 export const flood: Case = {
   name: 'flood',
-  about: `A source without an end gives messages of ${BODY_BYTES} bytes to handlers that take about 20 µs, for ten minutes or as \`--flood-seconds\` says (5 with \`--quick\`). Windows of the source and of the lanes are ${BOUND_BYTES / MiB} MiB, and may be exceeded by the message that fills them. Looked at once a second from outside: unsettled bytes in outboxes, messages that wait packed and in mailboxes at the size of their bodies, resident memory, and whether the source waits. The slope is that of the last three quarters (Theil and Sen).`,
+  about: `A source without an end gives messages of ${BODY_BYTES} bytes to handlers that take about 20 µs, for ten minutes or as \`--flood-seconds\` says (5 with \`--quick\`). Windows of the source and of the lanes are ${BOUND_BYTES / MiB} MiB, and may be exceeded by the message that fills them. Looked at once a second from outside: unsettled bytes in outboxes, messages that wait packed or in mailboxes at the size of their bodies, resident memory, and whether the source waits. The slope is that of the last three quarters (Theil and Sen).`,
   async run(bench) {
     const seconds = bench.floodSeconds;
     bench.progress(`keymill, ${seconds} s`);
