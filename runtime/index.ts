@@ -16,6 +16,7 @@ export {
 export type { KeyReport } from './host/inspect.ts';
 export type { IoContext, IoReply, IoResource, IoSpec } from './io/contract.ts';
 export { DEFAULT_IO_POLICY } from './io/contract.ts';
+export { compareVersions, type Version } from './io/version.ts';
 export type { ActorSummary, Health, HotKey, Summary } from './observe/summary.ts';
 export { type PolicyOptions, type PolicyOptionsInput, policySchema } from './policies/options.ts';
 export { createPolicy, type Policy } from './policies/policy.ts';
@@ -50,6 +51,7 @@ export {
   type RecordMap,
   type ReplyOf,
   type SendOptions,
+  type Settings,
   type Source,
   type SourceContext,
   type SourceDefinition,
@@ -57,6 +59,7 @@ export {
   type SourceHalf,
   type SourceRecord,
   type SourceTraits,
+  type SummaryContext,
   type Topology,
   type TopologyDefinition,
 } from './topology/define.ts';

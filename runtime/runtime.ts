@@ -33,6 +33,8 @@ export interface StartOptions {
   set?: Overrides;
   /** Hosts; default `threads` of the topology, else the cores this process may use. */
   threads?: number;
+  /** Sources with `endsAfter` end after those others; `keymill start --once` sets it. */
+  once?: boolean;
   /** Folder of the embedded parts, dead letters and spool; default `.keymill/NAME`. */
   dataDir?: string;
   /** Serves /metrics and /health on this port of 127.0.0.1; 0 picks one. */
@@ -162,6 +164,7 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
         cores,
         hosts,
         dataDir: this.dataDir,
+        once: options.once === true,
         positions: new Float64Array(new SharedArrayBuffer(8 * Math.max(1, plan.sources.length))),
         logLevel: level,
       },
@@ -361,7 +364,7 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
     }
     for (const tells of this.#ways) tells.close();
     if (settled) await this.#abandon(report);
-    this.#finalSummary = await this.summary();
+    this.#finalSummary = { ...(await this.summary()), ...(settled ? await this.#ownSummary(report) : {}) };
     await supervisor.close(settled ? Math.max(5000, graceMs - (performance.now() - began)) : 2000);
     await this.#http?.close();
     if (supervisor.failure) {
@@ -371,9 +374,23 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
     return report;
   }
 
-  #finalSummary: Summary | undefined;
+  /** What the topology itself has to say at the end. */
+  async #ownSummary(report: StopReport): Promise<Record<string, unknown>> {
+    const { summary, settings } = this.#plan;
+    if (!summary) return {};
+    try {
+      await this.metrics();
+      return await summary({ io: name => this.io(name), settings, observed: this.#registry.observed() });
+    } catch (error) {
+      report.ok = false;
+      report.error ??= asError(error);
+      return {};
+    }
+  }
+
+  #finalSummary: (Summary & Record<string, unknown>) | undefined;
   /** The summary as it was when everything had been settled, after `stop`. */
-  get finalSummary(): Summary | undefined {
+  get finalSummary(): (Summary & Record<string, unknown>) | undefined {
     return this.#finalSummary;
   }
 

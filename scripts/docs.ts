@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { fileSchema, readSchema } from '../actors/file/options.ts';
+import { readSchema as sqlReadSchema, sqlSchema } from '../actors/sql/options.ts';
 import { ERRORS } from '../runtime/errors.ts';
 import { policySchema } from '../runtime/policies/options.ts';
 import { actorSchema, PRESETS, runtimeSchema, sourceSchema } from '../runtime/topology/options.ts';
@@ -62,6 +63,8 @@ const SECTIONS: readonly Section[] = [
     schema: policySchema,
   },
   { title: 'File', where: 'Of `file({ … })`.', schema: fileSchema },
+  { title: 'SQL', where: 'Of `sql({ … })`.', schema: sqlSchema },
+  { title: 'SQL: read', where: 'In `read` of a source that reads the changes of a table.', schema: sqlReadSchema },
   { title: 'File: read', where: 'In `read` of a source that reads from a file I/O actor.', schema: readSchema },
 ];
 

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 quiet="--no-fund --no-audit --loglevel=error"
 case "${1:-dev}" in
   run)
-    if [ ! -x node_modules/node/bin/node ] || [ ! -d node_modules/piscina ] || [ ! -d node_modules/vega-datasets ]; then
+    if [ ! -x node_modules/node/bin/node ] || [ ! -d node_modules/piscina ] || [ ! -d node_modules/rfc6902 ] || [ ! -d node_modules/vega-datasets ]; then
       echo "installing what running needs (once)" >&2
       npm install --no-save --omit=dev $quiet >&2
     fi ;;

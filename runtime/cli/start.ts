@@ -56,6 +56,7 @@ async function run(file: string, flags: StartFlags): Promise<void> {
       module: moduleUrl(file),
       set,
       logLevel: parseLogLevel(flags.log ?? process.env['KEYMILL_LOG_LEVEL'] ?? 'warn'),
+      once: flags.once === true,
       ...(flags.port === undefined ? {} : { port: flags.port }),
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
       ...(flags.data === undefined ? {} : { dataDir: flags.data }),

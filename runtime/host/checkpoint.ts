@@ -26,7 +26,7 @@ export class Checkpoint {
   readonly #environment: Environment;
   readonly #log: Log;
   readonly #found: Stored;
-  #half: Pick<SourceHalf, 'mark'> = {};
+  #half: Pick<SourceHalf, 'mark' | 'marked'> = {};
   #low: Position;
   #changed = false;
   #isDue = false;
@@ -71,8 +71,9 @@ export class Checkpoint {
   }
 
   /** The source half whose input is marked from now on. */
-  follow(half: Pick<SourceHalf, 'mark'>): void {
+  follow(half: Pick<SourceHalf, 'mark' | 'marked'>): void {
     this.#half = half;
+    half.marked = () => this.note(this.#low);
   }
 
   /** Everything below `low` settled. Saved within SAVE_EVERY_MS. */

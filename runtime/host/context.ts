@@ -13,6 +13,7 @@ import type {
   Key,
   Log,
   SendOptions,
+  Settings,
 } from '../topology/define.ts';
 import type { Batch } from './batch.ts';
 
@@ -21,6 +22,7 @@ export interface ContextHost {
   readonly slot: number;
   io(name: string, batch: Batch | null): unknown;
   logOf(actor: string): Log;
+  readonly settings: Settings;
   send(batch: Batch, parent: Item, to: ActorRef<never>, message: unknown, options: SendOptions | undefined): void;
   ask(
     batch: Batch,
@@ -68,6 +70,10 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
 
   get log(): Log {
     return this.#host.logOf(this.#batch.cell.name);
+  }
+
+  get settings(): Settings {
+    return this.#host.settings;
   }
 
   get attempt(): number {
@@ -134,6 +140,10 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
     return (await this.#host.ask(this.#batch, this.#current, to as ActorRef<never>, message, options)) as R;
   }
 
+  observe(name: string, ms: number): void {
+    this.#batch.cell.stats.observe(name, ms);
+  }
+
   timer(name: string, afterMs: number): void {
     this.#mustRun('timer');
     this.#host.timer(this.#batch, name, afterMs);
@@ -176,7 +186,13 @@ export class HandlerContext implements Context, Omit<BatchContext, 'send'> {
 
 /** What init, close and onPassivate get. */
 export function actorContext(host: ContextHost, actor: string): ActorContext {
-  return { actor, host: host.slot, log: host.logOf(actor), io: <C>(name: string) => host.io(name, null) as C };
+  return {
+    actor,
+    host: host.slot,
+    log: host.logOf(actor),
+    settings: host.settings,
+    io: <C>(name: string) => host.io(name, null) as C,
+  };
 }
 
 /** Finds actors by name or by definition. */

@@ -44,6 +44,7 @@ export type Command =
   | { type: 'snapshot'; ticket: number }
   | { type: 'key'; ticket: number; actor: number; key: Key; action: KeyAction }
   | { type: 'pause-source'; source: string; reason: string | undefined }
+  | { type: 'finish-source'; source: string }
   | { type: 'stall'; ms: number };
 
 export type KeyAction = 'pause' | 'resume' | 'inspect' | 'skip' | 'retryNow';

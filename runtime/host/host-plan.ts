@@ -2,7 +2,7 @@
 
 import type { IoSpec } from '../io/contract.ts';
 import type { Target } from '../lanes/lane.ts';
-import type { AnyDefinition } from '../topology/define.ts';
+import type { AnyDefinition, Settings } from '../topology/define.ts';
 import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
 import type { Quarantined, Suspect } from './control.ts';
 
@@ -22,6 +22,7 @@ export interface HostPlan {
   readonly kind: 'main' | 'host' | 'io';
   readonly actors: readonly ActorPlan[];
   readonly options: RuntimeOptions;
+  readonly settings: Settings;
   readonly homes: Int32Array;
   readonly ledger: Int32Array;
   /** Shared words the supervisor watches, see supervisor/threads.ts. */

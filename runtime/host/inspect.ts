@@ -53,6 +53,7 @@ export function snapshotCell(cell: Cell, now: number): ActorSnapshot {
   return {
     ...cell.stats.figures(),
     queueing: cell.stats.queueing.words,
+    observed: cell.stats.observedWords(),
     processing: cell.stats.processing.words,
     endToEnd: cell.stats.endToEnd.words,
     capacity: cell.limitMessages,

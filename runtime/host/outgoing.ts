@@ -10,7 +10,7 @@ import { hashKey } from '../lanes/key-hash.ts';
 import type { Sender } from '../lanes/sender.ts';
 import { Arrival, Item, NOWHERE } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
-import type { ActorRef, Key, Log, SendOptions } from '../topology/define.ts';
+import type { ActorRef, Key, Log, SendOptions, Settings } from '../topology/define.ts';
 import type { Asks } from './asks.ts';
 import type { Batch } from './batch.ts';
 import type { Cell } from './cell.ts';
@@ -48,6 +48,10 @@ export class Outgoing implements ContextHost {
 
   get slot(): number {
     return this.#needs.plan.slot;
+  }
+
+  get settings(): Settings {
+    return this.#needs.plan.settings;
   }
 
   logOf(actor: string): Log {

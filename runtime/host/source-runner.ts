@@ -95,6 +95,11 @@ export class SourceRunner implements Owner {
     if (reason === undefined) this.#wake?.();
   }
 
+  /** Nothing more will come than can be read now. */
+  finish(): void {
+    this.#spec.half.finish?.();
+  }
+
   async close(): Promise<void> {
     this.stop();
     await this.#acking;

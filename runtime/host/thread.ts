@@ -114,6 +114,7 @@ export class Thread {
         kind: boot.kind,
         actors,
         options: plan.options,
+        settings: plan.settings,
         homes: boot.homes,
         ledger: boot.ledger,
         gauges: boot.gauges,
@@ -151,6 +152,9 @@ export class Thread {
         return;
       case 'pause-source':
         this.#runners.find(runner => runner.name === command.source)?.pause(command.reason);
+        return;
+      case 'finish-source':
+        this.#runners.find(runner => runner.name === command.source)?.finish();
         return;
       case 'snapshot':
         return this.#report({ type: 'snapshot', ticket: command.ticket, snapshot: this.#snapshot() });
@@ -206,7 +210,14 @@ export class Thread {
           ? this.#sourceOf(source.from.io, source.from.read)
           : 'half' in source.from
             ? source.from.half()
-            : userSource(source.name, source.from.source.definition as never, source.options, this.#environment, log);
+            : userSource(
+                source.name,
+                source.from.source.definition as never,
+                source.options,
+                this.#environment,
+                log,
+                this.#plan.settings,
+              );
       const checkpoint = this.#checkpoints.get(source.name);
       if (checkpoint && !(half.traits.replayable && half.traits.ordered))
         throw new KeymillError('CONFIG_INVALID', `sources.${source.name}.checkpoint: ${CHECKPOINT_NEEDS}`, {

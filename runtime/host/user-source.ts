@@ -3,7 +3,15 @@
  * 2278): a pause between polls, doubled when there was nothing.
  */
 import type { Environment } from '../environment.ts';
-import type { Log, Position, SourceDefinition, SourceHalf, SourceRecord } from '../topology/define.ts';
+import type {
+  Log,
+  Position,
+  Settings,
+  SourceContext,
+  SourceDefinition,
+  SourceHalf,
+  SourceRecord,
+} from '../topology/define.ts';
 import type { SourceOptions } from '../topology/options.ts';
 
 /** Records that one chunk of an iterable collects at most while they come without a pause. */
@@ -15,6 +23,7 @@ export function userSource<T>(
   options: SourceOptions,
   environment: Environment,
   log: Log,
+  settings: Settings,
 ): SourceHalf<T> {
   const traits = { replayable: false, ordered: true, contiguous: false, ...definition.traits };
   return {
@@ -22,7 +31,7 @@ export function userSource<T>(
     ...(definition.ack ? { ack: definition.ack.bind(definition) } : {}),
     ...(definition.close ? { close: definition.close.bind(definition) } : {}),
     async *read(from, signal) {
-      const context = { source: name, signal, log };
+      const context = { source: name, signal, log, settings };
       if (definition.read) yield* iterate(definition.read(from, context), from, signal);
       else yield* poll(definition, from, signal, context, options, environment);
     },
@@ -64,7 +73,7 @@ async function* poll<T>(
   definition: SourceDefinition<T>,
   from: Position,
   signal: AbortSignal,
-  context: { source: string; signal: AbortSignal; log: Log },
+  context: SourceContext,
   options: SourceOptions,
   environment: Environment,
 ): AsyncGenerator<SourceRecord<T>[]> {

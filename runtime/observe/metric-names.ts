@@ -96,6 +96,13 @@ export const METRICS = {
   keymill_parked_total: counter('messages', ACTOR, 'D11', 'Messages parked.'),
   keymill_actor_restarts_total: counter('restarts', ACTOR, 'D6', 'Restarts of the actor by its supervision.'),
 
+  keymill_observed_ms: summary(
+    'ms',
+    ['actor', 'name'],
+    'O3',
+    'Times that handlers measured with ctx.observe, by the name they gave.',
+  ),
+
   keymill_host_restarts_total: counter('restarts', ['cause'], 'D4', 'Hosts replaced, by cause.'),
   keymill_host_heap_used_bytes: gauge('bytes', THREAD, 'O2', 'Heap the thread uses.'),
   keymill_host_heap_limit_bytes: gauge('bytes', THREAD, 'O2', 'Heap the thread may use.'),

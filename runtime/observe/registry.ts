@@ -18,6 +18,16 @@ export interface MetricsExtra {
   version: string;
 }
 
+/** Times in ms that handlers of an actor measured under a name. */
+export interface Observed {
+  readonly actor: string;
+  readonly name: string;
+  readonly count: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
 /** Counters that are not published themselves but as a rate or a ratio. */
 type HiddenTotal = 'enqueued' | 'dequeued' | 'batch_items' | 'cpu_seconds';
 
@@ -98,6 +108,8 @@ export class MetricsRegistry {
   #gauges = new Map<string, GaugeValue>();
   #markedAtMs: number | undefined;
 
+  readonly #observed: { readonly actor: string; readonly name: string; readonly total: HistogramTotal }[] = [];
+
   constructor() {
     for (const name of METRIC_NAMES) {
       const { type, help, labels } = metricRow(name);
@@ -117,6 +129,22 @@ export class MetricsRegistry {
   /** The metrics in the text format of Prometheus, version 0.0.4. */
   text(): Promise<string> {
     return this.#registry.metrics();
+  }
+
+  /** The times that handlers measured, merged over threads. */
+  observed(): Observed[] {
+    return this.#observed.map(({ actor, name, total }) => {
+      const merged = total.merged();
+      const ms = (micros: number): number => micros / 1000;
+      return {
+        actor,
+        name,
+        count: merged.count,
+        p50: ms(merged.percentile(50)),
+        p99: ms(merged.percentile(99)),
+        max: ms(merged.max),
+      };
+    });
   }
 
   /**
@@ -191,6 +219,16 @@ export class MetricsRegistry {
         return made;
       });
       total.take(thread, incarnation, stats[part]);
+    }
+    for (const [name, words] of Object.entries(stats.observed)) {
+      const id = seriesId('observed', { actor, name });
+      const total = getOr(this.#histograms, id, () => {
+        const made = new HistogramTotal();
+        this.#summaries.get('keymill_observed_ms')!.show({ actor, name }, made);
+        this.#observed.push({ actor, name, total: made });
+        return made;
+      });
+      total.take(thread, incarnation, words);
     }
   }
 

@@ -12,6 +12,9 @@ export function micros(ms: number): number {
   return Math.round(ms * 1000);
 }
 
+/** Names of its own that an actor's handlers may measure times under. */
+const MAX_OBSERVED = 16;
+
 /** KeyFull: an ask to a key whose messages are parked. */
 export type DropReason = 'DropOldest' | 'DropNewest' | 'DropWrite' | 'KeyFull';
 
@@ -36,6 +39,7 @@ export class ActorStats {
   #queueing: LatencyHistogram | null = null;
   #processing: LatencyHistogram | null = null;
   #endToEnd: LatencyHistogram | null = null;
+  readonly #observed = new Map<string, LatencyHistogram>();
 
   readonly dropped: Record<DropReason, number> = dropsIn(() => this.#words);
 
@@ -117,9 +121,26 @@ export class ActorStats {
   get endToEnd(): LatencyHistogram {
     return (this.#endToEnd ??= new LatencyHistogram());
   }
+
+  /** A time that a handler measured. Names beyond MAX_OBSERVED are counted as `other`. */
+  observe(name: string, ms: number): void {
+    let histogram = this.#observed.get(name);
+    if (!histogram) {
+      if (this.#observed.size >= MAX_OBSERVED && name !== 'other') return this.observe('other', ms);
+      this.#observed.set(name, (histogram = new LatencyHistogram()));
+    }
+    histogram.record(micros(ms));
+  }
+
+  observedWords(): Record<string, Float64Array> {
+    return Object.fromEntries([...this.#observed].map(([name, { words }]) => [name, words]));
+  }
 }
 
-export type ActorFigures = Omit<ActorStats, 'queueing' | 'processing' | 'endToEnd' | 'keepIn' | 'figures'>;
+export type ActorFigures = Omit<
+  ActorStats,
+  'queueing' | 'processing' | 'endToEnd' | 'observe' | 'observedWords' | 'keepIn' | 'figures'
+>;
 
 /** An object whose fields are words. */
 function dropsIn(words: () => Float64Array): Record<DropReason, number> {
@@ -149,6 +170,8 @@ export interface ActorSnapshot extends ActorFigures {
   queueing: Float64Array;
   processing: Float64Array;
   endToEnd: Float64Array;
+  /** Of the times that handlers measured, by name. */
+  observed: Record<string, Float64Array>;
   stopped: boolean;
 }
 

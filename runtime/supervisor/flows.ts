@@ -1,4 +1,4 @@
-/** Who was seen to send to whom, and which sources an open breaker concerns (D9). */
+/** Who was seen to send to whom, which sources an open breaker concerns (D9), and which end after others. */
 import { ERRORS } from '../errors.ts';
 import { waitingCycle } from '../topology/cycles.ts';
 import type { Log } from '../topology/define.ts';
@@ -11,6 +11,10 @@ interface FlowNeeds {
   well(io: string): void;
   /** Pauses a source for a reason, or lets it go on with undefined. */
   pause(source: string, thread: number, reason: string | undefined): void;
+  /** Nothing more will come than a source can read now. */
+  finish(source: string, thread: number): void;
+  /** Sources end after those of their `endsAfter`. */
+  readonly once: boolean;
 }
 
 export class Flows {
@@ -18,6 +22,7 @@ export class Flows {
   /** Edges learned at work, beside those that the options declare. */
   readonly edges = new Map<string, Set<string>>();
   readonly #openBreakers = new Set<string>();
+  readonly #settledSources = new Set<string>();
 
   constructor(needs: FlowNeeds) {
     this.#needs = needs;
@@ -36,6 +41,23 @@ export class Flows {
   /** Says again which sources are paused: a thread of sources is new, or more is known. */
   repeat(): void {
     for (const io of this.#openBreakers) this.#pauseSources(io, true);
+    if (this.#needs.once) this.#finishSources();
+  }
+
+  /** A source has ended, and all it gave is settled. */
+  sourceSettled(source: string): void {
+    this.#settledSources.add(source);
+    if (this.#needs.once) this.#finishSources();
+  }
+
+  #finishSources(): void {
+    for (const { name, thread, options } of this.#needs.plan.sources)
+      if (
+        options.endsAfter !== undefined &&
+        !this.#settledSources.has(name) &&
+        options.endsAfter.every(other => this.#settledSources.has(other))
+      )
+        this.#needs.finish(name, thread);
   }
 
   /** An actor was seen to send to another. */

@@ -27,6 +27,8 @@ export interface SupervisorPlan {
   readonly cores: number;
   readonly hosts: number;
   readonly dataDir: string;
+  /** Sources with `endsAfter` end after those others. */
+  readonly once: boolean;
   readonly positions: Float64Array;
   readonly logLevel: string;
 }
@@ -87,6 +89,8 @@ export class Supervisor {
       well: io => this.#broadcast({ type: 'io-well', io }),
       pause: (source, thread, reason) =>
         this.#tell(this.slots[this.firstIoSlot + thread]!, { type: 'pause-source', source, reason }),
+      finish: (source, thread) => this.#tell(this.slots[this.firstIoSlot + thread]!, { type: 'finish-source', source }),
+      once: config.once,
     });
     const hosts = Array.from({ length: config.hosts }, (_, i) => i + 1);
     this.homes = Homes.create(plan.options.partitions, hosts);
@@ -113,6 +117,7 @@ export class Supervisor {
           io: actor.io?.spec ?? null,
         })),
         options: plan.options,
+        settings: plan.settings,
         homes: this.homes.words,
         ledger: Ledger.create(1),
         gauges: new Int32Array(GAUGES),
@@ -340,6 +345,7 @@ export class Supervisor {
         return this.moves.released(report.partition, slot!.index);
       case 'source-settled':
         this.#sources.set(report.source, report.snapshot);
+        this.#flows.sourceSettled(report.source);
         this.#checkQuiet();
         return this.#wake();
       case 'source-failed':

@@ -93,6 +93,7 @@ export class Simulation {
         cores: hosts,
         hosts,
         dataDir: '',
+        once: false,
         positions: new Float64Array(Math.max(1, plan.sources.length)),
         logLevel: 'info',
       },
@@ -274,6 +275,8 @@ export class Simulation {
     return {
       name: 'simulated',
       options: runtimeSchema.parse({ partitions: 8, ...given.options }),
+      settings: {},
+      summary: undefined,
       actors,
       sources: Object.entries(given.sources ?? {}).map(([name, source]) => ({
         name,

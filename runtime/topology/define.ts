@@ -22,6 +22,9 @@ export interface SendOptions {
   priority?: number;
 }
 
+/** Plain values of the topology's own, by group and name: defaults that `--set GROUP.NAME=value` changes. */
+export type Settings = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
 /** What the hooks of an actor get. */
 export interface ActorContext {
   /** The actor's name in the topology. */
@@ -31,6 +34,8 @@ export interface ActorContext {
   /** The client of an I/O actor of the topology. Throws IO_UNKNOWN. */
   io<C = unknown>(name: string): C;
   readonly log: Log;
+  /** The topology's settings of its own. */
+  readonly settings: Settings;
 }
 
 /** What a handler gets beside the message. Valid until the handler ends. */
@@ -51,6 +56,8 @@ export interface Context<S = unknown> extends ActorContext {
   send<M>(to: ActorRef<M>, message: M, options?: SendOptions): void;
   /** Asks another actor and waits for its reply. Rejects with ASK_CYCLE at once where it could never be answered. */
   ask<M, R>(to: ActorRef<M, R>, message: M, options?: SendOptions): Promise<R>;
+  /** Records a time that the handler measured, in ms, as the metric keymill_observed_ms. At most 16 names an actor. */
+  observe(name: string, ms: number): void;
   /** Calls `onTimer(name)` of the actor for this key, in turn with its messages; lost with the host. */
   timer(name: string, afterMs: number): void;
 }
@@ -179,6 +186,10 @@ export interface SourceHalf<T = unknown> {
    * May return an earlier position to go on from: that of a record which has changed since.
    */
   recognise?(mark: unknown): MaybePromise<Position | undefined>;
+  /** Set by the engine where a checkpoint is kept: to be called when `mark` has moved though nothing settled. */
+  marked?: (() => void) | undefined;
+  /** Nothing more will come than is there now: a source without an end of its own ends when it has read that. */
+  finish?(): void;
   close?(): MaybePromise<void>;
 }
 
@@ -186,6 +197,7 @@ export interface SourceContext {
   readonly source: string;
   readonly signal: AbortSignal;
   readonly log: Log;
+  readonly settings: Settings;
 }
 
 /** A source of the user's own: an async iterable, or a poll function (E11). */
@@ -232,6 +244,21 @@ export type SourceEntry = {
 ) &
   SourceOptionsInput;
 
+/** What the `summary` function of a topology gets. */
+export interface SummaryContext {
+  io<C = unknown>(name: string): C;
+  readonly settings: Settings;
+  /** What handlers measured with ctx.observe, in ms. */
+  readonly observed: readonly {
+    readonly actor: string;
+    readonly name: string;
+    readonly count: number;
+    readonly p50: number;
+    readonly p99: number;
+    readonly max: number;
+  }[];
+}
+
 export interface TopologyDefinition<A extends Record<string, ActorEntry> = Record<string, ActorEntry>>
   extends RuntimeOptionsInput {
   /** `import.meta.url` of the module that exports this topology as default: every thread loads it from there. */
@@ -240,6 +267,10 @@ export interface TopologyDefinition<A extends Record<string, ActorEntry> = Recor
   actors: A;
   sources?: Record<string, SourceEntry>;
   io?: Record<string, IoSpec>;
+  /** Values that actors and sources of this topology look up, as `ctx.settings`. */
+  settings?: Settings;
+  /** Called in the main thread when all is settled, before the I/O actors close: what it returns joins the summary. */
+  summary?: (end: SummaryContext) => MaybePromise<Record<string, unknown>>;
 }
 
 export interface Topology<A extends Record<string, ActorEntry> = Record<string, ActorEntry>> {

@@ -182,6 +182,9 @@ export const sourceSchema = z.strictObject({
     doc: 'Keep the position below which everything settled in the data folder, and go on from it at the next start. Replayable, ordered sources only.',
   }),
   repeat: count(1, 1_000_000_000).default(1).meta({ doc: 'How many times a finite source is read.' }),
+  endsAfter: z.array(z.string()).optional().meta({
+    doc: 'With --once (`once` of start): sources after whose last message is settled this one ends too, when it has read what is there. For sources without an end of their own.',
+  }),
   batchSize: count(1, 100_000).default(100).meta({ doc: 'Poll sources: items asked for at once (G2209).' }),
   pauseMs: ms(DAY).default(1000).meta({ doc: 'Poll sources: pause between polls, doubled when idle (G2209).' }),
   errorPauseMs: ms(DAY).default(5000).meta({ doc: 'Pause after a source threw (G2278).' }),

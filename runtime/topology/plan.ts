@@ -14,6 +14,7 @@ import type {
   ActorEntry,
   AnyDefinition,
   RecordMap,
+  Settings,
   Source,
   SourceEntry,
   SourceHalf,
@@ -59,6 +60,8 @@ export interface PlannedSource {
 export interface Plan {
   readonly name: string;
   readonly options: RuntimeOptions;
+  readonly settings: Settings;
+  readonly summary: TopologyDefinition['summary'];
   readonly actors: readonly PlannedActor[];
   readonly sources: readonly PlannedSource[];
   /** Number of I/O threads; `thread` above counts them from 0. */
@@ -111,7 +114,7 @@ function isKeymill(error: unknown): error is KeymillError {
 export async function makePlan(topology: Topology, overrides: Overrides, cores: number): Promise<Plan> {
   const faults: string[] = [];
   const definition = withOverrides(topology.definition, overrides, faults);
-  const { module: _module, name, actors, sources = {}, io = {}, ...rest } = definition;
+  const { module: _module, name, actors, sources = {}, io = {}, settings = {}, summary, ...rest } = definition;
   if (typeof name !== 'string' || !/^[\w.-]{1,64}$/.test(name))
     faults.push(`name: expected 1 to 64 letters, digits, ".", "_" or "-", found ${describe(name)}`);
   const options = check(runtimeSchema, rest, '', faults);
@@ -173,6 +176,8 @@ export async function makePlan(topology: Topology, overrides: Overrides, cores: 
   return {
     name: name!,
     options: options!,
+    settings,
+    summary,
     actors: planned,
     sources: plannedSources,
     ioThreads: perKind ? Math.max(1, kinds.length) : 1,
@@ -344,6 +349,13 @@ function withOverrides(definition: TopologyDefinition, overrides: Overrides, fau
       continue;
     }
     if (parts[0] === 'io' && parts.length > 2) parts.splice(2, 0, 'options');
+    const group = definition.settings?.[parts[0]!];
+    if (group !== undefined) {
+      const fault = settingFault(group, parts, value);
+      if (fault !== undefined) faults.push(`--set ${path}: ${fault}`);
+      else result = setIn(result, ['settings', ...parts], value);
+      continue;
+    }
     const [section, name] = parts;
     if (
       (section === 'io' || section === 'actors' || section === 'sources') &&
@@ -356,6 +368,19 @@ function withOverrides(definition: TopologyDefinition, overrides: Overrides, fau
     result = setIn(result, parts, value);
   }
   return result as unknown as TopologyDefinition;
+}
+
+/** What is wrong with a setting: it must be there, and its value of the default's type. */
+function settingFault(
+  group: Settings[string],
+  [name, key, ...rest]: readonly string[],
+  value: unknown,
+): string | undefined {
+  if (key === undefined || rest.length > 0 || !Object.hasOwn(group, key))
+    return `${name} has ${Object.keys(group).join(', ')}`;
+  const before = group[key];
+  if (before !== null && typeof before !== typeof value) return `expected a ${typeof before}, found ${describe(value)}`;
+  return undefined;
 }
 
 function setIn(target: Record<string, unknown>, path: readonly string[], value: unknown): Record<string, unknown> {

@@ -73,7 +73,7 @@ async function run({
   const seen: Run = { on, handled, acks: [], lows: [], ended: [], finished: 0, failures: [] } as unknown as Run;
   const its = sourceSchema.parse(options ?? {});
   const whole: SourceHalf = definition
-    ? userSource('src', definition as SourceDefinition<never>, its, on.environment, SILENT)
+    ? userSource('src', definition as SourceDefinition<never>, its, on.environment, SILENT, {})
     : {
         traits: { replayable: true, ordered: true, contiguous: false, ...traits },
         async *read(start) {

@@ -84,13 +84,17 @@ describe('imports', () => {
     expect(wrong(runtime, (_from, one) => one.target.startsWith('actors/'))).toEqual([]);
   });
 
-  it('of I/O actors take the public API only, or their own folder', () => {
+  it('of I/O actors take the public API, their own folder, or the contract of another', () => {
     const actors = files.filter(file => file.path.startsWith('actors/'));
     const folderOf = (path: string): string => path.split('/').slice(0, 2).join('/');
     expect(
       wrong(
         actors,
-        (from, one) => one.isRelative && one.target !== 'runtime/index.ts' && folderOf(one.target) !== folderOf(from),
+        (from, one) =>
+          one.isRelative &&
+          one.target !== 'runtime/index.ts' &&
+          folderOf(one.target) !== folderOf(from) &&
+          !one.target.endsWith('/contract.ts'),
       ),
     ).toEqual([]);
   });

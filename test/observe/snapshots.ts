@@ -35,6 +35,7 @@ export function actorSnapshot(some: Partial<ActorSnapshot> = {}): ActorSnapshot 
     deepest: 0,
     oldestUnsettledMs: 0,
     hotKeys: [],
+    observed: {},
     queueing: new LatencyHistogram().words,
     processing: new LatencyHistogram().words,
     endToEnd: new LatencyHistogram().words,

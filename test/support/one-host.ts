@@ -100,6 +100,7 @@ export class OneHost implements Owner {
         kind: 'host',
         actors,
         options: runtime,
+        settings: {},
         homes: this.homes.words,
         ledger: Ledger.create(options.ledgerSlots ?? 64),
         gauges: new Int32Array(4),
