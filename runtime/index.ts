@@ -14,7 +14,7 @@ export {
   KeymillError,
 } from './errors.ts';
 export type { KeyReport } from './host/inspect.ts';
-export type { IoContext, IoReply, IoResource, IoSpec } from './io/contract.ts';
+export type { IoContext, IoReply, IoResource, IoSpec, StateStore, StoredState } from './io/contract.ts';
 export { DEFAULT_IO_POLICY } from './io/contract.ts';
 export { compareVersions, type Version } from './io/version.ts';
 export type { ActorSummary, Health, HotKey, Summary } from './observe/summary.ts';

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { fileSchema, readSchema } from '../actors/file/options.ts';
+import { readSchema as redisReadSchema, redisSchema } from '../actors/redis/options.ts';
 import { readSchema as sqlReadSchema, sqlSchema } from '../actors/sql/options.ts';
 import { ERRORS } from '../runtime/errors.ts';
 import { policySchema } from '../runtime/policies/options.ts';
@@ -13,7 +14,7 @@ const FOLDER = fileURLToPath(new URL('../docs/reference/', import.meta.url));
 
 /** The part of JSON Schema that the options use. */
 interface Schema {
-  type?: string;
+  type?: string | string[];
   doc?: string;
   default?: unknown;
   enum?: readonly unknown[];
@@ -65,6 +66,12 @@ const SECTIONS: readonly Section[] = [
   { title: 'File', where: 'Of `file({ … })`.', schema: fileSchema },
   { title: 'SQL', where: 'Of `sql({ … })`.', schema: sqlSchema },
   { title: 'SQL: read', where: 'In `read` of a source that reads the changes of a table.', schema: sqlReadSchema },
+  { title: 'Redis', where: 'Of `redis({ … })`.', schema: redisSchema },
+  {
+    title: 'Redis: read',
+    where: 'In `read` of a source that reads a channel of a redis I/O actor.',
+    schema: redisReadSchema,
+  },
   { title: 'File: read', where: 'In `read` of a source that reads from a file I/O actor.', schema: readSchema },
 ];
 
@@ -100,6 +107,7 @@ function typeOf(schema: Schema): string {
     return names.length === 1 ? `{ ${names[0]} }` : 'group';
   }
   const { minimum, maximum } = schema;
+  if (Array.isArray(schema.type)) return schema.type.join(' or ');
   return minimum === undefined ? (schema.type ?? 'any') : `${schema.type} ${minimum} to ${maximum}`;
 }
 
@@ -136,7 +144,7 @@ export function errorsMarkdown(): string {
   const lines = [
     '# Errors',
     '',
-    'Made by `npm run docs` from the table in `runtime/errors.ts`. A code keeps its meaning for ever. The class decides what',
+    'Made by `npm run docs` from the table in `runtime/error-table.ts`. A code keeps its meaning for ever. The class decides what',
     'happens to a message whose handler throws the error: transient and throttled cost no attempt, poison and unknown',
     'cost one, fatal goes to the dead letters at once.',
     '',

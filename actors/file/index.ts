@@ -23,7 +23,7 @@ export function file(options: FileOptionsInput): IoSpec<FileClient> {
     policy: FILE_POLICY,
     options: { ...options },
     check: checkOptions,
-    traits: ({ url }) => (url === STDIO ? { replayable: false } : {}),
+    traits: ({ url }) => ({ ordered: true, ...(url === STDIO ? { replayable: false } : {}) }),
     key: keyOf,
     async open(given, context) {
       const parsed = parseOptions(given, `io.${context.name}`);

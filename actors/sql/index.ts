@@ -26,7 +26,7 @@ export function sql(options: SqlOptionsInput): IoSpec<SqlClient> {
     policy: SQLITE_POLICY,
     options: { ...options },
     check: checkOptions,
-    traits: () => ({ replayable: true, ordered: true, contiguous: true }),
+    traits: () => ({ replayable: true, ordered: true, contiguous: true, stable: false }),
     key: keyOf,
     async open(given, context) {
       const parsed = parseOptions(given, `io.${context.name}`);

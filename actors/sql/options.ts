@@ -67,7 +67,10 @@ export const readSchema = z.strictObject({
   pageSize: z.number().int().min(1).max(100_000).default(PAGE_ROWS).meta({ doc: 'Rows of one page (G6.2).' }),
   columns: z.array(z.string()).optional().meta({ doc: 'Columns of `data` beside the key. Default: all.' }),
   filter: z
-    .strictObject({ sql: z.string(), params: z.record(z.string(), z.any()).optional() })
+    .strictObject({
+      sql: z.string().meta({ doc: 'The condition.' }),
+      params: z.record(z.string(), z.any()).optional().meta({ doc: 'Values of its parameters @name.' }),
+    })
     .optional()
     .meta({ doc: 'A condition in SQL on the row `t`; deletes always pass. Use columns that do not change.' }),
   versionSelect: z.string().optional().meta({ doc: 'SQL in place of the version of a change `ct` (G6.2).' }),

@@ -44,6 +44,10 @@ export class Batch implements Owner {
   failures: Map<number, unknown> | null = null;
   /** Children that wait for room; the slot of the batch is not free before they left. */
   unaccepted = 0;
+  /** Of an actor with durable states: what succeeded and is not saved, with its reply. */
+  unsaved: { readonly item: Item; readonly reply: unknown }[] | null = null;
+  /** How many of these wait for children, and whom to tell when none does. */
+  childless: { waiting: number; readonly then: () => void } | null = null;
   /** The handler has ended: a send now comes too late. */
   ended = false;
   previous: Batch | null = null;
@@ -93,13 +97,26 @@ export class Batch implements Owner {
 
   /** A child of the item at index `token` settled, however: its own dead letter or drop count speaks for it. */
   settled(token: number, _outcome: Outcome): void {
-    const item = this.items[token]!;
+    this.settlePartOf(this.items[token]!);
+  }
+
+  /** One of the things is done that an item waits for whose handler succeeded. */
+  settlePartOf(item: Item): void {
     settlePart(item);
-    if (item.pending > 0) return;
+    if (item.pending > 0) {
+      const { childless } = this;
+      if (item.pending === 1 && childless !== null && --childless.waiting === 0) childless.then();
+      return;
+    }
+    this.forget(item);
+    this.closeIfSettled();
+  }
+
+  /** An item does not wait for anything any more. */
+  forget(item: Item): void {
     this.mailbox.unsettled--;
     this.mailbox.waiting?.delete(item);
     this.#unsettled--;
-    this.closeIfSettled();
   }
 }
 

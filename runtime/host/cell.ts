@@ -11,6 +11,7 @@ import type { AnyDefinition, Key } from '../topology/define.ts';
 import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
 import type { Batch } from './batch.ts';
 import type { Suspect } from './control.ts';
+import type { Durable } from './durable.ts';
 import { hashId } from './ledger.ts';
 
 /** A key may hold an eighth of any window (rule 7). */
@@ -43,6 +44,8 @@ export class Cell {
   readonly suspects = new Map<number, Suspect>();
   /** Hashes of the ids of quarantined messages, by hash of their key; null while there are none. */
   #quarantined: Map<number, Set<number>> | null = null;
+  /** Where the states of its keys are kept; null where they are a cache only. */
+  durable: Durable | null = null;
   stopped = false;
   initialised = false;
   /** Batches whose handler runs, oldest first: all have the same time-out. */

@@ -1,14 +1,12 @@
 /**
- * The checkpoint of a source: the position below which everything settled, in a file of the data folder, so that the
- * next process goes on from there (sources.NAME.checkpoint). It may lag by SAVE_EVERY_MS behind what settled, which is
- * given again after a crash; it is never ahead.
+ * The checkpoint of a source: the position below which everything settled, so that the next process goes on from there
+ * (sources.NAME.checkpoint). It may lag by SAVE_EVERY_MS behind what settled, which is given again after a crash; it is
+ * never ahead.
  */
-import { mkdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { replaceFile } from '../delivery/replace-file.ts';
 import type { Environment } from '../environment.ts';
-import { asError, KeymillError, toWire } from '../errors.ts';
+import { asError, isKeymillError, KeymillError, toWire } from '../errors.ts';
 import type { Log, Position, SourceHalf } from '../topology/define.ts';
+import type { CheckpointPlace } from './checkpoint-place.ts';
 
 const VERSION = 1;
 const SAVE_EVERY_MS = 200;
@@ -21,7 +19,7 @@ interface Stored {
 }
 
 export class Checkpoint {
-  readonly path: string;
+  readonly #place: CheckpointPlace;
   readonly #source: string;
   readonly #environment: Environment;
   readonly #log: Log;
@@ -32,8 +30,8 @@ export class Checkpoint {
   #isDue = false;
   #saving: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, source: string, found: Stored, environment: Environment, log: Log) {
-    this.path = path;
+  private constructor(place: CheckpointPlace, source: string, found: Stored, environment: Environment, log: Log) {
+    this.#place = place;
     this.#source = source;
     this.#environment = environment;
     this.#log = log;
@@ -42,22 +40,25 @@ export class Checkpoint {
   }
 
   /** Reads what an earlier process left. Throws CHECKPOINT_UNUSABLE where that cannot be read, OUTPUT_UNWRITABLE. */
-  static async open(dataDir: string, source: string, environment: Environment, log: Log): Promise<Checkpoint> {
-    const path = join(dataDir, 'checkpoints', `${encodeURIComponent(source)}.json`);
-    const place = { source, at: path };
-    try {
-      await mkdir(dirname(path), { recursive: true });
-    } catch (cause) {
-      throw new KeymillError('OUTPUT_UNWRITABLE', `${path}: ${asError(cause).message}`, { cause, place });
-    }
+  static async open(place: CheckpointPlace, source: string, environment: Environment, log: Log): Promise<Checkpoint> {
     let found: Stored = { low: 0 };
     try {
-      found = parse(await readFile(path, 'utf8'), source);
+      const text = await place.read();
+      if (text !== null) found = parse(text, source);
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT')
-        throw new KeymillError('CHECKPOINT_UNUSABLE', `${path}: ${asError(cause).message}`, { cause, place });
+      if (isKeymillError(cause)) throw cause;
+      const { path } = place;
+      throw new KeymillError('CHECKPOINT_UNUSABLE', `${path}: ${asError(cause).message}`, {
+        cause,
+        place: { source, at: path },
+      });
     }
-    return new Checkpoint(path, source, found, environment, log);
+    return new Checkpoint(place, source, found, environment, log);
+  }
+
+  /** For errors: where it is. */
+  get path(): string {
+    return this.#place.path;
   }
 
   /** Where to go on; 0 is the start. */
@@ -109,7 +110,7 @@ export class Checkpoint {
     this.#changed = false;
     const mark = this.#half.mark?.() ?? this.#found.mark;
     const at = new Date(this.#environment.clock.wall()).toISOString();
-    await replaceFile(this.path, [JSON.stringify({ v: VERSION, source: this.#source, low: this.#low, at, mark })]);
+    await this.#place.write(JSON.stringify({ v: VERSION, source: this.#source, low: this.#low, at, mark }));
   }
 }
 

@@ -19,16 +19,9 @@ import { type Failed, isThenable, Unattributed } from './failed.ts';
 import { Failures } from './failures.ts';
 import { type Ledger, markOf } from './ledger.ts';
 import { Running } from './running.ts';
+import { replyTo, Saving } from './saving.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { TurnClock } from './turn-clock.ts';
-
-/** A reply that is an error, from I/O actors: the ask fails, its message is done. */
-export class ReplyError {
-  readonly error: unknown;
-  constructor(error: unknown) {
-    this.error = error;
-  }
-}
 
 export interface DeliveryNeeds {
   readonly environment: Environment;
@@ -56,15 +49,17 @@ export class Delivery {
   readonly #needs: DeliveryNeeds;
   readonly #running: Running;
   readonly #failures: Failures;
+  readonly #saving: Saving;
 
   constructor(needs: DeliveryNeeds) {
     this.#needs = needs;
     this.#running = new Running(needs);
     this.#failures = new Failures(needs);
+    this.#saving = new Saving(needs, this.#failures);
   }
 
   start(cell: Cell, mailbox: Mailbox, items: Item[], trigger: BatchTrigger, alone: boolean): void {
-    const { environment, ledger, contexts } = this.#needs;
+    const { environment } = this.#needs;
     if ((alone || items[0]!.solo) && cell.isQuarantined(mailbox, items[0]!)) {
       environment.probe?.('host.quarantined');
       this.#needs.scheduler.handlerEnded(cell, alone);
@@ -80,7 +75,18 @@ export class Delivery {
       this.#needs.freed(cell, mailbox);
       return;
     }
-    const batch = new Batch(cell, mailbox, items, trigger, alone, this.#needs.scheduler.arrays);
+    if (cell.durable !== null && !cell.durable.isLoaded(mailbox))
+      return this.#saving.load(cell, mailbox, items, trigger, alone, loaded => {
+        if (loaded) this.start(cell, mailbox, items, trigger, alone);
+      });
+    const uncounted = cell.durable === null ? items : this.#saving.uncounted(cell, mailbox, items);
+    if (uncounted.length === 0) return this.#saving.nothingToDo(cell, mailbox, uncounted, alone);
+    this.#run(new Batch(cell, mailbox, uncounted, trigger, alone, this.#needs.scheduler.arrays));
+  }
+
+  #run(batch: Batch): void {
+    const { cell, mailbox, items, alone } = batch;
+    const { ledger, contexts } = this.#needs;
     mailbox.inFlight = items;
     // A `handle` actor is at one item at a time; those before it are done.
     batch.ledger = ledger.enter(
@@ -184,6 +190,7 @@ export class Delivery {
    * of it goes back to the mailbox, which is free again when they have left. No handler runs meanwhile, so no time-out does.
    */
   #itemDone(batch: Batch, item: Item, value: unknown): boolean {
+    if (!this.#count(batch, [item])) return false;
     this.#succeeded(batch, item, batch.index, value, batch.sends);
     if (batch.sends.length > 0) batch.sends.length = 0;
     batch.index++;
@@ -193,6 +200,19 @@ export class Delivery {
     }
     if (batch.timedOut) this.#running.restart(batch);
     return true;
+  }
+
+  /** Items succeeded: their ids and the state are to be kept. Where the state cannot be packed, the handler has failed. */
+  #count(batch: Batch, items: readonly Item[]): boolean {
+    const { cell, mailbox } = batch;
+    if (cell.durable === null) return true;
+    try {
+      cell.durable.count(mailbox, items);
+      return true;
+    } catch (error) {
+      this.#ended(batch, [], [{ index: batch.index, error }]);
+      return false;
+    }
   }
 
   #countCall(cell: Cell, item: Item): void {
@@ -233,6 +253,7 @@ export class Delivery {
   /** The way of most batches, which makes no arrays. */
   #allSucceeded(batch: Batch, value: unknown): void {
     const { items } = batch;
+    if (!this.#count(batch, items)) return;
     const replies = Array.isArray(value) ? (value as unknown[]) : null;
     const sends = sendsByParent(batch.sends);
     this.#running.untrack(batch);
@@ -249,6 +270,7 @@ export class Delivery {
 
   #close(batch: Batch, isWell: boolean): void {
     const { cell, mailbox } = batch;
+    if (batch.unsaved !== null) return this.#saving.hold(batch, () => this.#close(batch, isWell));
     if (isWell) mailbox.failures = 0;
     this.#needs.handled(cell, mailbox);
     this.#finish(batch);
@@ -266,6 +288,13 @@ export class Delivery {
   ): void {
     const { cell, mailbox, items } = batch;
     this.#running.untrack(batch);
+    const isMarked = failed.some(one => one.isMarked);
+    if (cell.durable !== null && failed.length > 0 && !isMarked) cell.durable.restore(mailbox);
+    else if (succeeded.length > 0)
+      cell.durable?.count(
+        mailbox,
+        succeeded.map(index => items[index]!),
+      );
     const done = new Set(succeeded);
     const sends = sendsByParent(batch.sends);
     if (sends !== null && done.size < items.length) this.#needs.environment.probe?.('children.discarded');
@@ -297,11 +326,13 @@ export class Delivery {
 
   #succeeded(batch: Batch, item: Item, index: number, value: unknown, sends: readonly Sending[]): void {
     const { cell } = batch;
-    cell.stats.done++;
     item.solo = false;
-    if (item.isAsk) {
-      if (value instanceof ReplyError) item.origin.reply(item.seq, false, value.error);
-      else item.origin.reply(item.seq, true, value);
+    if (cell.durable !== null) {
+      item.pending++; // it settles when its state is written
+      (batch.unsaved ??= []).push({ item, reply: value });
+    } else {
+      cell.stats.done++;
+      if (item.isAsk) replyTo(item, value);
     }
     // Its dead sender sends the item again, and its rerun the children. They must all come from there, or a later one
     // sent from here would overtake an earlier one that was withdrawn (Sender.laneOpened).

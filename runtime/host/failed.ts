@@ -7,6 +7,14 @@ export interface Failed {
   isMarked?: boolean;
 }
 
+/** A reply that is an error, from I/O actors: the ask fails, its message is done. */
+export class ReplyError {
+  readonly error: unknown;
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
 /** A failure of a whole batch, of which nobody knows which item caused it. */
 export class Unattributed {
   readonly error: unknown;

@@ -2,8 +2,9 @@
 
 import type { IoSpec } from '../io/contract.ts';
 import type { Target } from '../lanes/lane.ts';
-import type { AnyDefinition, Settings } from '../topology/define.ts';
+import type { AnyDefinition, Position, Settings } from '../topology/define.ts';
 import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
+import type { PlannedSource } from '../topology/plan.ts';
 import type { Quarantined, Suspect } from './control.ts';
 
 /** An actor as every thread knows it; `io` for I/O actors, which live on one thread. */
@@ -23,6 +24,7 @@ export interface HostPlan {
   readonly actors: readonly ActorPlan[];
   readonly options: RuntimeOptions;
   readonly settings: Settings;
+  readonly sources: SourceFacts;
   readonly homes: Int32Array;
   readonly ledger: Int32Array;
   /** Shared words the supervisor watches, see supervisor/threads.ts. */
@@ -31,6 +33,30 @@ export interface HostPlan {
   readonly quarantined: readonly Quarantined[];
   /** Index of the actor that stores dead letters. */
   readonly deadLetters: number;
+}
+
+/** What a thread knows of the sources of the topology. */
+export interface SourceFacts {
+  /** The position below which all is settled; undefined where there is no such source. */
+  lowOf(source: string): Position | undefined;
+  /** Its messages to one actor come in the order of positions, which name the same messages for ever. */
+  isOrdered(source: string): boolean;
+}
+
+export function sourceFacts(sources: readonly PlannedSource[], positions: Float64Array): SourceFacts {
+  const indexes = new Map(sources.map(({ name }, index) => [name, index]));
+  return {
+    lowOf(source) {
+      const index = indexes.get(source);
+      return index === undefined ? undefined : positions[index];
+    },
+    isOrdered(source) {
+      const found = sources[indexes.get(source) ?? -1];
+      return (
+        found !== undefined && found.to.length === 1 && found.traits?.ordered === true && found.traits.stable !== false
+      );
+    },
+  };
 }
 
 /** The actors as the sender of this thread sees them. */

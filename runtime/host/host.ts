@@ -28,6 +28,7 @@ import { Releases } from './releases.ts';
 import { Residents } from './residents.ts';
 import { Room } from './room.ts';
 import { Scheduler } from './scheduler.ts';
+import { openStates, restoreStates } from './states.ts';
 import { Troubles } from './troubles.ts';
 import { TurnClock } from './turn-clock.ts';
 
@@ -119,6 +120,7 @@ export class Host {
       logOf: actor => this.logOf(actor),
       put: (cell, mailbox, item) => this.#put(cell, mailbox, item),
     });
+    openStates(this);
     this.troubles = new Troubles({ plan, environment, outgoing: this.outgoing, scheduler: this.scheduler, report });
     this.delivery = new Delivery({
       environment,
@@ -174,9 +176,10 @@ export class Host {
   /** Runs the init hooks and makes ready. Rejects with what an init hook threw. */
   async start(): Promise<void> {
     this.#parking.learn(this.homes);
-    for (const cell of this.cells) {
-      if (!cell) continue;
+    for (const cell of this.cells.filter(cell => cell !== null).toSorted((a, b) => Number(b.fixed) - Number(a.fixed))) {
+      // I/O actors first: others may ask them.
       await cell.definition.init?.(actorContext(this.outgoing, cell.name));
+      await restoreStates(this, cell);
       cell.initialised = true;
       for (const mailbox of cell.mailboxes()) this.scheduler.consider(cell, mailbox);
     }

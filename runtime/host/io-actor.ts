@@ -7,7 +7,7 @@ import { classOf } from '../errors.ts';
 import { DEFAULT_IO_POLICY, type IoContext, type IoReply, type IoResource, type IoSpec } from '../io/contract.ts';
 import { createPolicy, type Policy } from '../policies/policy.ts';
 import type { AnyDefinition, BatchContext } from '../topology/define.ts';
-import { ReplyError } from './deliver.ts';
+import { ReplyError } from './failed.ts';
 
 export class IoActor {
   readonly name: string;

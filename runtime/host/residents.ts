@@ -71,6 +71,7 @@ export class Residents {
     const { state, hasState } = mailbox;
     mailbox.state = undefined;
     mailbox.hasState = false;
+    cell.durable?.forget(mailbox);
     mailbox.standing = 'running';
     const hook = cell.definition.onPassivate;
     if (!hasState || !hook) return done();

@@ -49,7 +49,7 @@ export class SourceRunner implements Owner {
   readonly #spec: SourceSpec;
   readonly #needs: SourceNeeds;
   readonly #window: PositionWindow;
-  /** What cannot be given again is new at each start, though its position may not be. */
+  /** What cannot be given again under the same position is new at each start, though its position may not be. */
   readonly #epoch: number;
   readonly #stop = new AbortController();
   readonly #counts: SourceCounts;
@@ -68,7 +68,8 @@ export class SourceRunner implements Owner {
     this.#spec = spec;
     this.#needs = needs;
     this.#window = new PositionWindow(spec.from);
-    this.#epoch = spec.half.traits.replayable ? 0 : Math.floor(needs.environment.clock.wall());
+    const { replayable, stable = true } = spec.half.traits;
+    this.#epoch = replayable && stable ? 0 : Math.floor(needs.environment.clock.wall());
     this.#lastLow = spec.from;
     this.#counts = new SourceCounts(needs.counts, spec.half.traits.replayable);
   }

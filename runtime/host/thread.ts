@@ -9,12 +9,14 @@ import type { ThreadSnapshot } from '../observe/stats.ts';
 import type { Log } from '../topology/define.ts';
 import { CHECKPOINT_NEEDS, DEAD_LETTERS, PARK, type Plan, type PlannedSource } from '../topology/plan.ts';
 import { Checkpoint } from './checkpoint.ts';
+import { inFile, inStore } from './checkpoint-place.ts';
 import type { Command, Quarantined, Report, Suspect } from './control.ts';
 import { Host } from './host.ts';
-import type { ActorPlan } from './host-plan.ts';
+import { type ActorPlan, sourceFacts } from './host-plan.ts';
 import { IoActor } from './io-actor.ts';
 import type { ParkStore } from './parking.ts';
 import { SourceRunner } from './source-runner.ts';
+import { storeOf } from './states.ts';
 import { userSource } from './user-source.ts';
 
 /** What a thread is told at its start, of what it needs once its plan is loaded (supervisor/threads.ts has the rest). */
@@ -115,6 +117,7 @@ export class Thread {
         actors,
         options: plan.options,
         settings: plan.settings,
+        sources: sourceFacts(plan.sources, boot.positions),
         homes: boot.homes,
         ledger: boot.ledger,
         gauges: boot.gauges,
@@ -176,8 +179,11 @@ export class Thread {
   async #openCheckpoints(): Promise<void> {
     for (const [index, source] of this.#plan.sources.entries()) {
       if (!source.options.checkpoint || !this.#isHere(source)) continue;
+      const { checkpoint: where } = source.options;
       const checkpoint = await Checkpoint.open(
-        this.#boot.dataDir,
+        typeof where === 'string'
+          ? inStore(storeOf(this.host, where), where, source.name)
+          : inFile(this.#boot.dataDir, source.name),
         source.name,
         this.#environment,
         this.#logOf(source.name),
@@ -235,7 +241,10 @@ export class Thread {
           }),
           options: source.options,
           from: this.#boot.positions[index]!,
-          mark: checkpoint && checkpoint.low > 0 ? { of: checkpoint.mark, path: checkpoint.path } : null,
+          mark:
+            checkpoint && (checkpoint.low > 0 || checkpoint.mark !== undefined)
+              ? { of: checkpoint.mark, path: checkpoint.path }
+              : null,
         },
         {
           environment: this.#environment,

@@ -51,8 +51,11 @@ export class Troubles {
     if (onError === 'resume') return;
     if (onError === 'stop') return this.stop(cell, error);
     if (onError === 'restart') {
-      mailbox.state = undefined;
-      mailbox.hasState = false;
+      if (cell.durable) cell.durable.restore(mailbox);
+      else {
+        mailbox.state = undefined;
+        mailbox.hasState = false;
+      }
       cell.stats.restarts++;
       const now = this.#needs.environment.clock.now();
       cell.restarts = cell.restarts.filter(at => at > now - withinMs);

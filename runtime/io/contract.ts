@@ -34,6 +34,22 @@ export interface IoResource {
   close(): MaybePromise<void>;
 }
 
+/** A state as a store keeps it. `rev` counts its writes. */
+export interface StoredState {
+  readonly rev: number;
+  readonly bytes: Uint8Array;
+}
+
+/** What an I/O actor that keeps durable states does (E12). Durable when it resolves; nothing expires. */
+export interface StateStore {
+  /** In the order of the names; null where there is none. */
+  load(names: readonly string[]): Promise<(StoredState | null)[]>;
+  /** Each is written if its `rev` is above what stands there, or stands there already; false where a higher one does. */
+  save(states: readonly (StoredState & { readonly name: string })[]): Promise<boolean[]>;
+  /** Names that begin with a prefix. */
+  names(prefix: string): AsyncIterable<string>;
+}
+
 /** What a driver's factory (`file({ … })`, `redis({ … })`) returns and a topology holds under `io`. */
 export interface IoSpec<C = unknown> {
   readonly kind: string;
@@ -54,6 +70,8 @@ export interface IoSpec<C = unknown> {
   rehearse?(options: Record<string, unknown>, read: Record<string, unknown> | null, name: string): MaybePromise<void>;
   /** Opens the resources, in the I/O thread only. */
   open(options: Record<string, unknown>, context: IoContext): MaybePromise<IoResource>;
+  /** Where it can keep durable states: that face of it. */
+  store?(ask: (op: unknown) => Promise<unknown>): StateStore;
   /** The typed face of the I/O actor that `ctx.io(name)` gives; `ask` resolves with the value of the reply. */
   client(ask: (op: unknown) => Promise<unknown>): C;
 }

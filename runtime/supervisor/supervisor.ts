@@ -6,6 +6,7 @@ import type { Environment } from '../environment.ts';
 import { fromWire, KeymillError, toWire } from '../errors.ts';
 import type { Command, KeyAction, Report } from '../host/control.ts';
 import { Host } from '../host/host.ts';
+import { sourceFacts } from '../host/host-plan.ts';
 import { Ledger } from '../host/ledger.ts';
 import { Homes } from '../lanes/homes.ts';
 import { Counts } from '../observe/counts.ts';
@@ -118,6 +119,7 @@ export class Supervisor {
         })),
         options: plan.options,
         settings: plan.settings,
+        sources: sourceFacts(plan.sources, config.positions),
         homes: this.homes.words,
         ledger: Ledger.create(1),
         gauges: new Int32Array(GAUGES),

@@ -95,6 +95,10 @@ export interface ActorDefinition<M, R = unknown, S = unknown> {
   /** When a key leaves memory: idle, over maxResident, or at close. */
   onPassivate?(state: S, key: Key, ctx: ActorContext): MaybePromise<void>;
   onTimer?(name: string, ctx: Context<S>): MaybePromise<void>;
+  /** Of the durable state (`persist`), 1 by default. Raise it when its shape changes, and give `migrate`. */
+  stateVersion?: number;
+  /** Makes a state of this version from one of an earlier. */
+  migrate?(state: unknown, fromVersion: number): S;
   /** Overrides the class of an error; undefined leaves it. */
   classify?(error: unknown): ErrorClass | undefined;
   /** Defaults that the topology's own options override. */
@@ -125,6 +129,8 @@ const ACTOR_KEYS = new Set([
   'close',
   'onPassivate',
   'onTimer',
+  'stateVersion',
+  'migrate',
   'classify',
   'options',
 ]);
@@ -156,8 +162,10 @@ export type Position = number;
 export interface SourceTraits {
   /** Can give again what was not settled when its thread died (a file can, stdin cannot). */
   readonly replayable: boolean;
-  /** Positions grow, and are the same at every reading. */
+  /** Positions grow in the order of reading. */
   readonly ordered: boolean;
+  /** A position is of the same record at every reading. Default true; durable states need it, to know what they counted. */
+  readonly stable?: boolean;
   /** Acks must advance without holes: it learns the position below which all settled, never single ones. */
   readonly contiguous: boolean;
 }

@@ -140,6 +140,17 @@ export const actorSchema = z.strictObject({
   maxMessageBytes: count(16, 1024 * MiB)
     .default(8 * MiB)
     .meta({ doc: 'Largest encoded message.' }),
+  persist: z
+    .strictObject({
+      in: z.string().meta({ doc: 'The I/O actor that keeps the states, for example a `redis` one.' }),
+      restore: z.enum(['lazy', 'eager']).default('lazy').meta({
+        doc: 'lazy: a state is read when its key gets a message. eager: all are read at the start.',
+      }),
+    })
+    .optional()
+    .meta({
+      doc: 'Keeps the state of each key in a store, written before its messages settle, so that it outlives crashes and what comes again is counted once (E12).',
+    }),
   passivateMs: ms(365 * DAY)
     .default(300_000)
     .meta({
@@ -178,8 +189,8 @@ export const sourceSchema = z.strictObject({
     .enum(['dead', 'fail'])
     .default('dead')
     .meta({ doc: 'A record that cannot be read: dead-letter it and go on, or stop with SOURCE_FAILED.' }),
-  checkpoint: z.boolean().default(false).meta({
-    doc: 'Keep the position below which everything settled in the data folder, and go on from it at the next start. Replayable, ordered sources only.',
+  checkpoint: z.union([z.boolean(), z.string()]).default(false).meta({
+    doc: 'Keep the position below which everything settled, and go on from it at the next start: true in the data folder, or the name of an I/O actor that keeps states. Replayable, ordered sources only.',
   }),
   repeat: count(1, 1_000_000_000).default(1).meta({ doc: 'How many times a finite source is read.' }),
   endsAfter: z.array(z.string()).optional().meta({

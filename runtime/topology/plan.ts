@@ -32,6 +32,7 @@ import {
   type SourceOptions,
   sourceSchema,
 } from './options.ts';
+import { persistFaults } from './persist.ts';
 import { warningsOf } from './warnings.ts';
 
 export interface PlannedActor {
@@ -166,6 +167,7 @@ export async function makePlan(topology: Topology, overrides: Overrides, cores: 
       for (const target of list ?? [])
         if (!planned.some(one => one.name === prefix + target))
           faults.push(`actors.${actor.name}.${prefix ? 'uses' : 'sends'}: there is no ${describe(target)}`);
+  faults.push(...persistFaults(planned, plannedSources));
   for (const { name: actor, options: own } of planned)
     if (own.batch.across === 'keys' && own.onKeyFull === 'park')
       faults.push(
@@ -218,7 +220,7 @@ async function planSource(
   } else if (use !== undefined) origin = { source: await resolve<Source>(use, 'source', `sources.${name}`) };
   else faults.push(`sources.${name}: expected \`from\` (an I/O actor) or \`use\` (a source of your own)`);
   const defaults = origin && 'source' in origin ? origin.source.definition.options : undefined;
-  if (origin && 'source' in origin) traits = { replayable: false, ...origin.source.definition.traits };
+  if (origin && 'source' in origin) traits = { replayable: false, ordered: true, ...origin.source.definition.traits };
   const options = check(sourceSchema, merge(defaults ?? {}, own), `sources.${name}`, faults);
   if (options?.checkpoint && (traits?.replayable === false || traits?.ordered === false))
     faults.push(`sources.${name}.checkpoint: ${CHECKPOINT_NEEDS}`);

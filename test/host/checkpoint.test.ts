@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Checkpoint } from '../../runtime/host/checkpoint.ts';
+import { inFile } from '../../runtime/host/checkpoint-place.ts';
 import type { Log } from '../../runtime/topology/define.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { virtualEnvironment } from '../support/virtual-clock.ts';
@@ -14,7 +15,7 @@ async function opened(folder?: string) {
   const environment = virtualEnvironment();
   const errors: string[] = [];
   const log = { ...SILENT, error: (_: object, text: string) => void errors.push(text) };
-  const checkpoint = await Checkpoint.open(dir, 'in/put', environment, log);
+  const checkpoint = await Checkpoint.open(inFile(dir, 'in/put'), 'in/put', environment, log);
   const path = join(dir, 'checkpoints', 'in%2Fput.json');
   const read = async () => JSON.parse(await readFile(path, 'utf8'));
   return { dir, path, environment, errors, checkpoint, read };

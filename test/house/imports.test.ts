@@ -7,13 +7,13 @@ const runtime = files.filter(file => file.path.startsWith('runtime/'));
 
 /** The layer of a file: the first rank whose name begins its path below runtime/. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['environment.ts', 'errors.ts', 'random.ts'],
+  ['environment.ts', 'error-table.ts', 'errors.ts', 'random.ts'],
   // The words: what users write, the contract of I/O, what threads count.
   ['topology/define.ts', 'topology/options.ts', 'io/', 'observe/'],
   ['policies/', 'lanes/'],
   ['mailbox/'],
   ['delivery/'],
-  ['topology/plan.ts', 'topology/cycles.ts', 'topology/warnings.ts'],
+  ['topology/plan.ts', 'topology/persist.ts', 'topology/cycles.ts', 'topology/warnings.ts'],
   ['host/'],
   ['supervisor/'],
   ['runtime.ts', 'testing/'],

@@ -26,7 +26,7 @@ describe.each([true, false])('races of a page, snapshot %s', snapshot => {
     return bench;
   };
   /** Does something once, just before that step of the next page. */
-  const before = (step: Step, act: () => Promise<unknown>): Promise<void> =>
+  const justBefore = (step: Step, act: () => Promise<unknown>): Promise<void> =>
     new Promise(resolve => {
       at = { step, do: () => void act().then(() => resolve()) };
     });
@@ -47,7 +47,7 @@ describe.each([true, false])('races of a page, snapshot %s', snapshot => {
     async step => {
       const reading = await started();
       for (let k = 0; k < 20; k++) {
-        await before(step, () => bench.elsewhere(`INSERT INTO t (k, name) VALUES (${k}, 'x')`));
+        await justBefore(step, () => bench.elsewhere(`INSERT INTO t (k, name) VALUES (${k}, 'x')`));
         if (k % 3 === 0) await bench.elsewhere(`UPDATE t SET name = 'y' WHERE k = ${k}`);
       }
       await equal(reading);
@@ -60,10 +60,10 @@ describe.each([true, false])('races of a page, snapshot %s', snapshot => {
     'a clean-up before %s of what is being read: nothing is missed',
     async step => {
       const reading = await started();
-      await before('look', () => bench.elsewhere("INSERT INTO t (k, name) VALUES (1, 'a'), (2, 'b')"));
+      await justBefore('look', () => bench.elsewhere("INSERT INTO t (k, name) VALUES (1, 'a'), (2, 'b')"));
       await reading.until(() => reading.changes.length >= 2);
       // It has read up to a version; changes beyond it are cleaned up in the middle of the page that would read them.
-      await before(step, async () => {
+      await justBefore(step, async () => {
         await bench.elsewhere('DELETE FROM t WHERE k = 1');
         await bench.elsewhere("INSERT INTO t (k, name) VALUES (3, 'c')");
         const { n } = { n: Number((await lookAt(bench)).current) };
@@ -91,7 +91,7 @@ describe.each([true, false])('races of a page, snapshot %s', snapshot => {
   test('a row that goes before it is read comes as a DELETE', async () => {
     const reading = await started();
     await bench.elsewhere("INSERT INTO t (k, name) VALUES (1, 'a'), (2, 'b')");
-    await before('changes', () => bench.elsewhere('DELETE FROM t WHERE k = 1'));
+    await justBefore('changes', () => bench.elsewhere('DELETE FROM t WHERE k = 1'));
     await equal(reading);
     expect(reading.resyncs).toHaveLength(2);
     await reading.stop();

@@ -6,7 +6,7 @@ import type { DeadLetter } from '../../runtime/delivery/dead-letter.ts';
 import type { Transition } from '../../runtime/environment.ts';
 import type { Command, Quarantined, Report, Suspect } from '../../runtime/host/control.ts';
 import { Host } from '../../runtime/host/host.ts';
-import type { ActorPlan } from '../../runtime/host/host-plan.ts';
+import type { ActorPlan, SourceFacts } from '../../runtime/host/host-plan.ts';
 import type { KeyReport } from '../../runtime/host/inspect.ts';
 import { IoActor } from '../../runtime/host/io-actor.ts';
 import { Ledger } from '../../runtime/host/ledger.ts';
@@ -29,6 +29,7 @@ export interface OneHostOptions {
   runtime?: RuntimeOptionsInput;
   /** I/O actors that live on this very thread. */
   io?: Record<string, IoSpec>;
+  sources?: SourceFacts;
   park?: ParkStore;
   suspects?: readonly Suspect[];
   quarantined?: readonly Quarantined[];
@@ -101,6 +102,7 @@ export class OneHost implements Owner {
         actors,
         options: runtime,
         settings: {},
+        sources: options.sources ?? { lowOf: () => undefined, isOrdered: () => false },
         homes: this.homes.words,
         ledger: Ledger.create(options.ledgerSlots ?? 64),
         gauges: new Int32Array(4),
@@ -116,7 +118,10 @@ export class OneHost implements Owner {
 
   async open(): Promise<this> {
     for (const io of this.#ios) await io.open(this.environment);
-    await this.host.start();
+    const started = this.host.start();
+    started.catch(() => undefined); // awaited below
+    await this.settle(); // what it asks its I/O actors for
+    await started;
     return this;
   }
 

@@ -29,7 +29,7 @@ export interface ChangeSourceNeeds {
 }
 
 export class ChangeSource implements SourceHalf<ChangeRecord> {
-  readonly traits: SourceTraits = { replayable: true, ordered: true, contiguous: true };
+  readonly traits: SourceTraits = { replayable: true, ordered: true, contiguous: true, stable: false };
   marked: (() => void) | undefined;
   readonly #needs: ChangeSourceNeeds;
   readonly #position: ChangePosition;

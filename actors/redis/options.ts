@@ -1,0 +1,121 @@
+/** The options of `redis({ … })`: types, checks and the tables in the docs come from this schema. */
+import { z } from 'zod';
+import { KeymillError } from '../../runtime/index.ts';
+import type { RedisRead } from './contract.ts';
+import { urlProblem } from './place.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+const life = () =>
+  z
+    .number()
+    .min(0)
+    .max(3650 * DAY);
+
+export const redisSchema = z.strictObject({
+  url: z
+    .string()
+    .superRefine((url, ctx) => {
+      const message = urlProblem(url);
+      if (message !== null) ctx.addIssue({ code: 'custom', message });
+    })
+    .meta({
+      doc: 'memory: is a store that is empty at each start. file:PATH is one that is kept in a file, of one process; relative to the working directory.',
+    }),
+  ttlMs: life().default(HOUR).meta({ doc: 'Life of a value where the call says nothing; 0 for ever.' }),
+  fieldsTtlMs: life()
+    .default(7 * DAY)
+    .meta({
+      doc: 'Life of a hash with versions where the call says nothing; 0 for ever. Tombstones live twice as long.',
+    }),
+  versionsMs: z
+    .number()
+    .min(1000)
+    .max(3650 * DAY)
+    .default(7 * DAY)
+    .meta({
+      doc: 'How long after its last write a version is known at least, though its value has expired, and the token of a lease after its end. Must be longer than the longest redelivery.',
+    }),
+  maxValueBytes: z
+    .number()
+    .int()
+    .min(KiB)
+    .max(512 * MiB)
+    .default(10 * MiB)
+    .meta({ doc: 'Largest value, field or message; a larger one is REDIS_VALUE_TOO_LARGE.' }),
+  maxMemoryBytes: z
+    .number()
+    .int()
+    .min(64 * KiB)
+    .max(2048 * MiB)
+    .default(256 * MiB)
+    .meta({
+      doc: 'What the embedded store may hold, counted with two bytes a character and 160 to 400 a key: then writes that need more are OUTPUT_FULL, and nothing is evicted.',
+    }),
+  fsync: z.enum(['batch', 'none']).default('batch').meta({
+    doc: 'file: only. batch: what was answered is on the disk. none: it survives the death of the process, and a power cut takes the last of it.',
+  }),
+  subscriber: z
+    .strictObject({
+      maxMessages: z
+        .number()
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .default(1000)
+        .meta({ doc: 'Messages that may wait for one subscriber; those beyond are lost, and it is told how many.' }),
+      maxBytes: z
+        .number()
+        .int()
+        .min(KiB)
+        .max(1024 * MiB)
+        .default(16 * MiB)
+        .meta({ doc: 'Their bytes; a single larger message may wait alone.' }),
+    })
+    .prefault({})
+    .meta({ doc: 'What a slow subscriber may leave waiting.' }),
+});
+
+export const readSchema = z
+  .strictObject({
+    channel: z.string().optional().meta({ doc: 'The channel that is heard.' }),
+    pattern: z.string().optional().meta({ doc: 'Or the channels that are, by a glob: `*`, `?`, `[abc]`.' }),
+  })
+  .refine(({ channel, pattern }) => (channel === undefined) !== (pattern === undefined), {
+    error: 'expected one of channel and pattern',
+  });
+
+export type RedisOptions = z.output<typeof redisSchema>;
+export type RedisOptionsInput = z.input<typeof redisSchema>;
+
+/** What is wrong with these options, path by path; empty when nothing is. */
+export function checkOptions(options: Record<string, unknown>): { path: string; message: string }[] {
+  const parsed = redisSchema.safeParse(options);
+  return parsed.success ? [] : problemsOf(parsed.error);
+}
+
+/** Throws CONFIG_INVALID. */
+export function parseOptions(options: Record<string, unknown>, at: string): RedisOptions {
+  return orThrow(redisSchema.safeParse(options), at);
+}
+
+/** Throws CONFIG_INVALID. */
+export function parseRead(read: Record<string, unknown>, at: string): RedisRead {
+  const { channel, pattern } = orThrow(readSchema.safeParse(read), at);
+  return channel === undefined ? { pattern: pattern! } : { channel };
+}
+
+function orThrow<T>(parsed: z.ZodSafeParseResult<T>, at: string): T {
+  if (parsed.success) return parsed.data;
+  const lines = problemsOf(parsed.error).map(
+    ({ path, message }) => `${path === '' ? at : `${at}.${path}`}: ${message}`,
+  );
+  throw new KeymillError('CONFIG_INVALID', lines.join('; '), { place: { at } });
+}
+
+function problemsOf(error: z.ZodError): { path: string; message: string }[] {
+  return error.issues.map(issue => ({ path: issue.path.join('.'), message: issue.message }));
+}

@@ -1,0 +1,152 @@
+/**
+ * What a batch of an actor with durable states does before and after its handler: waits for the state to be read, leaves out
+ * what was counted before, and holds its key until the state is written. Only then does it settle (host/durable.ts).
+ */
+import type { Environment } from '../environment.ts';
+import { asError, toWire } from '../errors.ts';
+import type { Item } from '../mailbox/item.ts';
+import type { Mailbox } from '../mailbox/mailbox.ts';
+import type { BatchTrigger } from '../topology/define.ts';
+import { Batch, settlePart } from './batch.ts';
+import type { Cell } from './cell.ts';
+import type { ContextHost } from './context.ts';
+import { ReplyError } from './failed.ts';
+import type { Failures } from './failures.ts';
+import type { Scheduler } from './scheduler.ts';
+
+export interface SavingNeeds {
+  readonly environment: Environment;
+  readonly contexts: ContextHost;
+  readonly scheduler: Scheduler;
+  /** The handler is over; children may still wait for room. */
+  handled(cell: Cell, mailbox: Mailbox): void;
+  /** The mailbox is free again. */
+  freed(cell: Cell, mailbox: Mailbox): void;
+  stop(cell: Cell, error: Error): void;
+}
+
+export class Saving {
+  readonly #needs: SavingNeeds;
+  readonly #failures: Failures;
+
+  constructor(needs: SavingNeeds, failures: Failures) {
+    this.#needs = needs;
+    this.#failures = failures;
+  }
+
+  /** Reads the state of a key whose batch is about to start. Where that fails, the first message has failed. */
+  load(
+    cell: Cell,
+    mailbox: Mailbox,
+    items: Item[],
+    trigger: BatchTrigger,
+    alone: boolean,
+    then: (isLoaded: boolean) => void,
+  ): void {
+    mailbox.inFlight = items;
+    cell.durable!.load(mailbox).then(
+      () => then(true),
+      (error: unknown) => {
+        const batch = new Batch(cell, mailbox, items, trigger, alone, this.#needs.scheduler.arrays);
+        batch.ended = true;
+        this.#putBack(cell, mailbox, items);
+        this.#failures.failed(batch, items[0]!, asError(error), false);
+        this.#end(cell, mailbox, alone);
+        then(false);
+      },
+    );
+  }
+
+  /** Settles what was counted in an earlier life, and gives the others. */
+  uncounted(cell: Cell, mailbox: Mailbox, items: Item[]): Item[] {
+    const durable = cell.durable!;
+    if (!items.some(item => durable.hasCounted(mailbox, item))) return items;
+    const others = items.filter(item => {
+      if (!durable.hasCounted(mailbox, item)) return true;
+      this.#needs.environment.probe?.('state.counted-before');
+      cell.stats.done++;
+      if (item.isAsk) item.origin.reply(item.seq, true, undefined);
+      settlePart(item);
+      return false;
+    });
+    this.#needs.scheduler.arrays.give(items);
+    return others;
+  }
+
+  nothingToDo(cell: Cell, mailbox: Mailbox, items: Item[], alone: boolean): void {
+    this.#needs.scheduler.arrays.give(items);
+    this.#end(cell, mailbox, alone);
+  }
+
+  /** Holds the key until the children of what succeeded have settled and its state is written; then `close`. */
+  hold(batch: Batch, close: () => void): void {
+    batch.mailbox.inFlight = batch.items;
+    const then = (): void => {
+      batch.childless = null;
+      void this.#save(batch).then(close);
+    };
+    const waiting = batch.unsaved!.filter(({ item }) => item.pending > 1).length;
+    if (waiting === 0) then();
+    else batch.childless = { waiting, then };
+  }
+
+  async #save(batch: Batch): Promise<void> {
+    const { cell, mailbox } = batch;
+    const unsaved = batch.unsaved!;
+    if (unsaved.some(({ item }) => item.isOrphan)) this.#void(batch);
+    else {
+      try {
+        await cell.durable!.save(mailbox);
+      } catch (error) {
+        this.#needs.contexts.logOf(cell.name).error({ err: toWire(asError(error)) }, 'a state cannot be written');
+        this.#needs.stop(cell, asError(error));
+        return new Promise(() => undefined); // nothing of this key goes on
+      }
+      this.#needs.environment.probe?.('state.saved');
+      for (const { item, reply } of unsaved) {
+        cell.stats.done++;
+        if (item.isAsk) replyTo(item, reply);
+        batch.settlePartOf(item);
+      }
+    }
+    batch.unsaved = null;
+    mailbox.inFlight = null;
+  }
+
+  /** The sender of some of it died and sends that again, with its children: nothing of the batch has happened. */
+  #void(batch: Batch): void {
+    const { cell, mailbox } = batch;
+    this.#needs.environment.probe?.('state.voided');
+    cell.durable!.undo(mailbox);
+    const back: Item[] = [];
+    for (const { item } of batch.unsaved!) {
+      batch.forget(item);
+      if (item.isOrphan) item.pending = -1;
+      else {
+        item.pending = 1;
+        item.children = item.asks = 0;
+        back.push(item);
+      }
+    }
+    this.#putBack(cell, mailbox, back);
+  }
+
+  #putBack(cell: Cell, mailbox: Mailbox, items: readonly Item[]): void {
+    mailbox.unshift(items, 0, items.length);
+    cell.stats.depth += items.length;
+    for (const item of items) cell.stats.depthBytes += item.size;
+  }
+
+  #end(cell: Cell, mailbox: Mailbox, alone: boolean): void {
+    mailbox.inFlight = null;
+    cell.stats.inFlightBatches--;
+    this.#needs.scheduler.handlerEnded(cell, alone);
+    this.#needs.handled(cell, mailbox);
+    this.#needs.freed(cell, mailbox);
+  }
+}
+
+export function replyTo(item: Item, value: unknown): void {
+  if (value instanceof ReplyError) item.origin.reply(item.seq, false, value.error);
+  else item.origin.reply(item.seq, true, value);
+}
