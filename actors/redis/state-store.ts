@@ -12,7 +12,10 @@ export function stateStoreOf(client: RedisClient): StateStore {
       Promise.all(
         states.map(async ({ name, rev, bytes }) => {
           const { outcome } = await client.setVersioned(name, bytes, { epoch: 0, n: rev }, { ttlMs: 0 });
-          return outcome !== 'older';
+          if (outcome !== 'same') return outcome === 'newer';
+          // It was written before: by this very call, whose reply was lost, or by somebody else.
+          const there = await client.getVersioned(name);
+          return there !== null && Buffer.compare(bytesOf(there.value), bytes) === 0;
         }),
       ),
     names: prefix => client.scan(prefix),

@@ -48,6 +48,8 @@ export class Batch implements Owner {
   unsaved: { readonly item: Item; readonly reply: unknown }[] | null = null;
   /** How many of these wait for children, and whom to tell when none does. */
   childless: { waiting: number; readonly then: () => void } | null = null;
+  /** It did not happen: its messages are handled again, and its children count for nothing here. */
+  isVoid = false;
   /** The handler has ended: a send now comes too late. */
   ended = false;
   previous: Batch | null = null;
@@ -92,11 +94,12 @@ export class Batch implements Owner {
 
   /** The sender of the item at index `token` died: it sends the item again, and the rerun sends its children again. */
   isOrphan(token: number): boolean {
-    return this.items[token]!.isOrphan;
+    return this.isVoid || this.items[token]!.isOrphan;
   }
 
   /** A child of the item at index `token` settled, however: its own dead letter or drop count speaks for it. */
   settled(token: number, _outcome: Outcome): void {
+    if (this.isVoid) return;
     this.settlePartOf(this.items[token]!);
   }
 

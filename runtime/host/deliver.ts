@@ -41,6 +41,7 @@ export interface DeliveryNeeds {
   stop(cell: Cell, error: Error): void;
   /** A handler lingers after its time-out: the host must be recycled. */
   recycle(ledgerSlot: number): void;
+  isLeaving(mailbox: Mailbox): boolean;
 }
 
 const NOTHING: readonly never[] = [];
@@ -101,6 +102,11 @@ export class Delivery {
     const context = new HandlerContext(contexts, batch, isBatch);
     if (isBatch) this.#callBatch(batch, context);
     else this.#callNext(batch, context);
+  }
+
+  /** A partition moves away: nothing of this key may go on waiting. */
+  letGo(mailbox: Mailbox): void {
+    this.#saving.letGo(mailbox);
   }
 
   /** Takes an item that may not be handled any more. */
@@ -190,7 +196,7 @@ export class Delivery {
    * of it goes back to the mailbox, which is free again when they have left. No handler runs meanwhile, so no time-out does.
    */
   #itemDone(batch: Batch, item: Item, value: unknown): boolean {
-    if (!this.#count(batch, [item])) return false;
+    if (!this.#count(batch, [item], [value])) return false;
     this.#succeeded(batch, item, batch.index, value, batch.sends);
     if (batch.sends.length > 0) batch.sends.length = 0;
     batch.index++;
@@ -203,11 +209,11 @@ export class Delivery {
   }
 
   /** Items succeeded: their ids and the state are to be kept. Where the state cannot be packed, the handler has failed. */
-  #count(batch: Batch, items: readonly Item[]): boolean {
+  #count(batch: Batch, items: readonly Item[], replies: readonly unknown[]): boolean {
     const { cell, mailbox } = batch;
     if (cell.durable === null) return true;
     try {
-      cell.durable.count(mailbox, items);
+      cell.durable.count(mailbox, items, replies);
       return true;
     } catch (error) {
       this.#ended(batch, [], [{ index: batch.index, error }]);
@@ -253,8 +259,8 @@ export class Delivery {
   /** The way of most batches, which makes no arrays. */
   #allSucceeded(batch: Batch, value: unknown): void {
     const { items } = batch;
-    if (!this.#count(batch, items)) return;
     const replies = Array.isArray(value) ? (value as unknown[]) : null;
+    if (!this.#count(batch, items, replies ?? NOTHING)) return;
     const sends = sendsByParent(batch.sends);
     this.#running.untrack(batch);
     for (let i = 0; i < items.length; i++)
@@ -294,6 +300,7 @@ export class Delivery {
       cell.durable?.count(
         mailbox,
         succeeded.map(index => items[index]!),
+        succeeded.map(index => replies[index]),
       );
     const done = new Set(succeeded);
     const sends = sendsByParent(batch.sends);
@@ -358,7 +365,7 @@ export class Delivery {
   }
 
   #finish(batch: Batch): void {
-    if (!batch.ended || batch.unaccepted > 0) return;
+    if (!batch.ended || batch.unaccepted > 0 || batch.unsaved !== null) return;
     batch.closeIfSettled();
     this.#needs.freed(batch.cell, batch.mailbox);
   }

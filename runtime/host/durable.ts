@@ -32,8 +32,8 @@ interface Counted {
   epoch: number;
   /** All up to this position; -1 for none. */
   upTo: Position;
-  /** Beyond it, in the order they were counted: `position` or `position.path`. */
-  ids: Set<string>;
+  /** Beyond it, in the order they were counted: `position` or `position.path`, with the reply to an ask. */
+  ids: Map<string, unknown>;
 }
 
 /** Of one key. */
@@ -50,14 +50,14 @@ type Stored = [
   format: number,
   stateVersion: number,
   state: Uint8Array | null,
-  counted: [source: string, epoch: number, upTo: Position, ids: string[]][],
+  counted: [source: string, epoch: number, upTo: Position, ids: [id: string, reply?: unknown][]][],
 ];
 
 export interface DurableNeeds {
   readonly environment: Environment;
   readonly log: Log;
   readonly store: StateStore;
-  /** The position below which all of a source is settled; undefined for what is no source of the topology. */
+  /** The position of a source below which nothing comes again; undefined where that is not known. */
   lowOf(source: string): Position | undefined;
   /** It gives its messages to a key in the order of their positions, which name the same messages for ever. */
   isOrdered(source: string): boolean;
@@ -101,19 +101,24 @@ export class Durable {
     return (item.path === '' && item.position <= counted.upTo) || counted.ids.has(idOf(item));
   }
 
-  /** A handler succeeded. Throws MESSAGE_NOT_CARRIABLE where its state cannot be packed: then it has failed. */
-  count(mailbox: Mailbox, items: readonly Item[]): void {
-    const kept = this.#kept.get(mailbox)!;
-    kept.state = this.#pack(mailbox);
-    for (const item of items) if ((item.flags & TIMER) === 0) this.#countOne(kept, item);
+  /** What an ask was answered that was counted before. */
+  replyOf(mailbox: Mailbox, item: Item): unknown {
+    return this.#kept.get(mailbox)!.counted.get(item.source)!.ids.get(idOf(item));
   }
 
-  #countOne(kept: Kept, item: Item): void {
+  /** Handlers succeeded, and replied. Throws MESSAGE_NOT_CARRIABLE where its state cannot be packed: then it has failed. */
+  count(mailbox: Mailbox, items: readonly Item[], replies: readonly unknown[]): void {
+    const kept = this.#kept.get(mailbox)!;
+    kept.state = this.#pack(mailbox);
+    for (const [i, item] of items.entries()) if ((item.flags & TIMER) === 0) this.#countOne(kept, item, replies[i]);
+  }
+
+  #countOne(kept: Kept, item: Item, reply: unknown): void {
     let counted = kept.counted.get(item.source);
     if (counted === undefined || counted.epoch !== item.epoch)
-      kept.counted.set(item.source, (counted = { epoch: item.epoch, upTo: -1, ids: new Set() }));
+      kept.counted.set(item.source, (counted = { epoch: item.epoch, upTo: -1, ids: new Map() }));
     if (item.path === '' && this.#needs.isOrdered(item.source)) counted.upTo = item.position;
-    else counted.ids.add(idOf(item));
+    else counted.ids.set(idOf(item), item.isAsk ? reply : undefined);
   }
 
   /** A handler failed: the state is as the one before left it. */
@@ -138,7 +143,7 @@ export class Durable {
       source,
       epoch,
       upTo,
-      [...ids],
+      Array.from(ids, ([id, reply]): [string, unknown?] => (reply === undefined ? [id] : [id, reply])),
     ]);
     const value: Stored = [FORMAT, this.#cell.definition.stateVersion ?? 1, kept.state, counted];
     const bytes = packValue(value);
@@ -200,7 +205,12 @@ export class Durable {
     if (format !== FORMAT) throw unreadable(`format ${format}; this version reads ${FORMAT}`);
     const wanted = definition.stateVersion ?? 1;
     kept.state = state;
-    kept.counted = new Map(counted.map(([source, epoch, upTo, ids]) => [source, { epoch, upTo, ids: new Set(ids) }]));
+    kept.counted = new Map(
+      counted.map(([source, epoch, upTo, ids]) => [
+        source,
+        { epoch, upTo, ids: new Map(ids.map(([id, reply]) => [id, reply])) },
+      ]),
+    );
     if (version === wanted || state === null) return;
     if (version > wanted || !definition.migrate)
       throw unreadable(
@@ -218,8 +228,8 @@ export class Durable {
     for (const [source, { ids }] of counted) {
       const low = this.#needs.lowOf(source);
       if (low !== undefined) {
-        for (const id of ids) if (Number.parseInt(id, 10) < low) ids.delete(id);
-      } else if (ids.size > KEPT_IDS) for (const id of [...ids].slice(0, ids.size - KEPT_IDS)) ids.delete(id);
+        for (const id of ids.keys()) if (Number.parseInt(id, 10) < low) ids.delete(id);
+      } else if (ids.size > KEPT_IDS) for (const id of [...ids.keys()].slice(0, ids.size - KEPT_IDS)) ids.delete(id);
     }
   }
 }

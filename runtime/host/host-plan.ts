@@ -4,7 +4,7 @@ import type { IoSpec } from '../io/contract.ts';
 import type { Target } from '../lanes/lane.ts';
 import type { AnyDefinition, Position, Settings } from '../topology/define.ts';
 import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
-import type { PlannedSource } from '../topology/plan.ts';
+import type { Plan } from '../topology/plan.ts';
 import type { Quarantined, Suspect } from './control.ts';
 
 /** An actor as every thread knows it; `io` for I/O actors, which live on one thread. */
@@ -37,18 +37,23 @@ export interface HostPlan {
 
 /** What a thread knows of the sources of the topology. */
 export interface SourceFacts {
-  /** The position below which all is settled; undefined where there is no such source. */
+  /** The position below which nothing comes again; undefined where there is none, or no such source. */
   lowOf(source: string): Position | undefined;
   /** Its messages to one actor come in the order of positions, which name the same messages for ever. */
   isOrdered(source: string): boolean;
 }
 
-export function sourceFacts(sources: readonly PlannedSource[], positions: Float64Array): SourceFacts {
+/** What is parked is settled for its source, and may come again out of the park. */
+export function sourceFacts(
+  { sources, actors }: Pick<Plan, 'sources' | 'actors'>,
+  positions: Float64Array,
+): SourceFacts {
+  const parks = actors.some(actor => actor.options.onKeyFull === 'park');
   const indexes = new Map(sources.map(({ name }, index) => [name, index]));
   return {
     lowOf(source) {
       const index = indexes.get(source);
-      return index === undefined ? undefined : positions[index];
+      return index === undefined || parks ? undefined : positions[index];
     },
     isOrdered(source) {
       const found = sources[indexes.get(source) ?? -1];

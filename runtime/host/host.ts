@@ -135,6 +135,7 @@ export class Host {
       supervise: (cell, mailbox, error) => this.troubles.supervise(cell, mailbox, error),
       stop: (cell, error) => this.troubles.stop(cell, error),
       recycle: slot => report({ type: 'recycle', reason: 'zombie', ledger: [slot] }),
+      isLeaving: mailbox => this.#releases.isLeaving(mailbox),
     });
     this.#residents = new Residents(environment, this.outgoing, (cell, mailbox) => this.#freed(cell, mailbox));
     this.#parking = new Parking(
@@ -160,6 +161,7 @@ export class Host {
       residents: this.#residents,
       parking: this.#parking,
       room: this.#room,
+      letGo: mailbox => this.delivery.letGo(mailbox),
       released: partition => {
         this.#intakes.released(partition);
         this.sender.flushAll(); // what was bounced and settled must be on its way before the supervisor opens the new home
@@ -260,10 +262,7 @@ export class Host {
     this.environment.endOfTurn(() => this.sender.laneOpened(slot, out));
   }
 
-  /**
-   * What is sent while turns run leaves when they have run; the first message on an idle lane when its sender returns; all
-   * else at the end of the turn of the event loop.
-   */
+  /** What is sent while turns run leaves after them; the first on an idle lane at once; all else at the end of the turn. */
   #wantFlush(isIdle = false): void {
     if (this.scheduler.isRunning) return;
     if (isIdle) return this.environment.soon(() => this.sender.flush());

@@ -24,6 +24,8 @@ interface ReleaseNeeds {
   readonly residents: Residents;
   readonly parking: Parking;
   readonly room: Room;
+  /** It must not wait for its children any longer. */
+  letGo(mailbox: Mailbox): void;
   /** Nothing of the partition is here any more. */
   released(partition: number): void;
 }
@@ -48,7 +50,12 @@ export class Releases {
         if (mailbox.inFlight !== null) running.add(mailbox);
         else this.#bounceAll(cell, mailbox, partition);
     }
+    for (const mailbox of [...running]) this.#needs.letGo(mailbox);
     this.releasedIfResting(partition);
+  }
+
+  isLeaving(mailbox: Mailbox): boolean {
+    return this.#leaving.has(mailbox.hash & this.#needs.homes.mask);
   }
 
   rested(mailbox: Mailbox): void {

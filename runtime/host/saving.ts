@@ -23,11 +23,15 @@ export interface SavingNeeds {
   /** The mailbox is free again. */
   freed(cell: Cell, mailbox: Mailbox): void;
   stop(cell: Cell, error: Error): void;
+  /** Its partition moves to another host as soon as nothing of it runs. */
+  isLeaving(mailbox: Mailbox): boolean;
 }
 
 export class Saving {
   readonly #needs: SavingNeeds;
   readonly #failures: Failures;
+  /** Batches that wait for their children. */
+  readonly #waiting = new Map<Mailbox, { readonly batch: Batch; readonly close: () => void }>();
 
   constructor(needs: SavingNeeds, failures: Failures) {
     this.#needs = needs;
@@ -57,20 +61,35 @@ export class Saving {
     );
   }
 
-  /** Settles what was counted in an earlier life, and gives the others. */
+  /**
+   * Settles what was counted in an earlier life, and gives the others. A message may stand there twice, sent again by a
+   * parent whose sender died: then the batch ends before the second, which the next will find counted.
+   */
   uncounted(cell: Cell, mailbox: Mailbox, items: Item[]): Item[] {
     const durable = cell.durable!;
-    if (!items.some(item => durable.hasCounted(mailbox, item))) return items;
-    const others = items.filter(item => {
-      if (!durable.hasCounted(mailbox, item)) return true;
-      this.#needs.environment.probe?.('state.counted-before');
-      cell.stats.done++;
-      if (item.isAsk) item.origin.reply(item.seq, true, undefined);
-      settlePart(item);
-      return false;
-    });
+    const ids = new Set<string>();
+    const others: Item[] = [];
+    let at = 0;
+    for (; at < items.length; at++) {
+      const item = items[at]!;
+      if (durable.hasCounted(mailbox, item)) this.#settleCounted(cell, mailbox, item);
+      else if (ids.has(item.id)) break;
+      else {
+        ids.add(item.id);
+        others.push(item);
+      }
+    }
+    if (others.length === items.length) return items;
+    this.#putBack(cell, mailbox, items.slice(at));
     this.#needs.scheduler.arrays.give(items);
     return others;
+  }
+
+  #settleCounted(cell: Cell, mailbox: Mailbox, item: Item): void {
+    this.#needs.environment.probe?.('state.counted-before');
+    cell.stats.done++;
+    if (item.isAsk) item.origin.reply(item.seq, true, cell.durable!.replyOf(mailbox, item));
+    settlePart(item);
   }
 
   nothingToDo(cell: Cell, mailbox: Mailbox, items: Item[], alone: boolean): void {
@@ -80,14 +99,34 @@ export class Saving {
 
   /** Holds the key until the children of what succeeded have settled and its state is written; then `close`. */
   hold(batch: Batch, close: () => void): void {
-    batch.mailbox.inFlight = batch.items;
+    const { mailbox } = batch;
+    mailbox.inFlight = []; // none of them runs, and nothing of the key may begin or leave
     const then = (): void => {
       batch.childless = null;
+      this.#waiting.delete(mailbox);
       void this.#save(batch).then(close);
     };
     const waiting = batch.unsaved!.filter(({ item }) => item.pending > 1).length;
-    if (waiting === 0) then();
-    else batch.childless = { waiting, then };
+    if (waiting === 0) return then();
+    batch.childless = { waiting, then };
+    this.#waiting.set(mailbox, { batch, close });
+    if (this.#needs.isLeaving(mailbox)) this.letGo(mailbox);
+  }
+
+  /**
+   * A partition moves, and cannot wait for children: they may be on their way to that very partition. What waits for them
+   * is handled again at its new home.
+   */
+  letGo(mailbox: Mailbox): void {
+    const waiting = this.#waiting.get(mailbox);
+    if (!waiting) return;
+    const { batch, close } = waiting;
+    this.#waiting.delete(mailbox);
+    batch.childless = null;
+    this.#void(batch);
+    batch.unsaved = null;
+    mailbox.inFlight = null;
+    close();
   }
 
   async #save(batch: Batch): Promise<void> {
@@ -113,9 +152,10 @@ export class Saving {
     mailbox.inFlight = null;
   }
 
-  /** The sender of some of it died and sends that again, with its children: nothing of the batch has happened. */
+  /** Nothing of the batch has happened. What a dead sender sends again is forgotten here. */
   #void(batch: Batch): void {
     const { cell, mailbox } = batch;
+    batch.isVoid = true;
     this.#needs.environment.probe?.('state.voided');
     cell.durable!.undo(mailbox);
     const back: Item[] = [];

@@ -117,7 +117,7 @@ export class Thread {
         actors,
         options: plan.options,
         settings: plan.settings,
-        sources: sourceFacts(plan.sources, boot.positions),
+        sources: sourceFacts(plan, boot.positions),
         homes: boot.homes,
         ledger: boot.ledger,
         gauges: boot.gauges,

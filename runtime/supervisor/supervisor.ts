@@ -119,7 +119,7 @@ export class Supervisor {
         })),
         options: plan.options,
         settings: plan.settings,
-        sources: sourceFacts(plan.sources, config.positions),
+        sources: sourceFacts(plan, config.positions),
         homes: this.homes.words,
         ledger: Ledger.create(1),
         gauges: new Int32Array(GAUGES),

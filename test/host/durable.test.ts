@@ -4,8 +4,8 @@ import { KeymillError } from '../../runtime/errors.ts';
 import { REPLAYABLE } from '../../runtime/lanes/envelope.ts';
 import { unpackValue } from '../../runtime/lanes/frame.ts';
 import type { ActorDefinition, BatchContext, Context } from '../../runtime/topology/define.ts';
+import { MemoryStates } from '../simulation/memory-states.ts';
 import { type OneHost, type OneHostOptions, oneHost } from '../support/one-host.ts';
-import { MemoryStates } from '../support/state-store.ts';
 
 interface Sum {
   total: number;
@@ -115,8 +115,13 @@ describe('a durable state', () => {
     low = 48;
     on.push('sum', 50);
     await on.settle();
-    const [, , , [counted]] = unpackValue(states.states.get('state:sum:sk')!.bytes) as [0, 0, 0, [[0, 0, 0, string[]]]];
-    expect(counted[3]).toEqual(['48', '49', '50']);
+    const [, , , [counted]] = unpackValue(states.states.get('state:sum:sk')!.bytes) as [
+      0,
+      0,
+      0,
+      [[0, 0, 0, [string][]]],
+    ];
+    expect(counted[3]).toEqual([['48'], ['49'], ['50']]);
   });
 
   it('is as it was when a handler fails', async () => {

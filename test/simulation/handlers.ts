@@ -24,7 +24,7 @@ export function single(world: World): Actor<Message, number | null> {
     key: message => message.key,
     handle: (message, ctx) => handle(world, message, ctx),
     onPassivate: () => undefined,
-    state: () => 0 as never,
+    state: () => [] as never,
   }) as Actor<Message, number | null>;
 }
 
@@ -42,6 +42,7 @@ function handle(world: World, message: Message, ctx: Context): number | null | P
   if (message.id.startsWith('inner')) return message.value;
   judge.begin([message.id], node, [ctx.id]);
   const call = judge.of(message.id).begun;
+  (ctx.state as string[]).push(message.id); // also where it then fails
   if (message.poison) {
     simulation.crashHost(ctx.host);
     return never();

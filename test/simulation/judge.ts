@@ -44,13 +44,16 @@ export class Judge {
   readonly #mortal: (message: Message) => boolean;
   readonly #droppable: (message: Message) => boolean;
   readonly #pausesKey: (actor: string) => boolean;
+  readonly #isDurable: (actor: string) => boolean;
 
   /** `mortal`: messages whose script may kill them. While such a one's dead letter is being written, its key goes on. `droppable`: what its actor may refuse for want of room. `pausesKey`: whether a death pauses a key of this actor. */
   constructor(
     mortal: (message: Message) => boolean,
     droppable: (message: Message) => boolean,
     pausesKey: (actor: string) => boolean,
+    isDurable: (actor: string) => boolean,
   ) {
+    this.#isDurable = isDurable;
     this.#mortal = mortal;
     this.#droppable = droppable;
     this.#pausesKey = pausesKey;
@@ -277,6 +280,18 @@ export class Judge {
         this.#mustBeOver(record, record.message.id);
   }
 
+  /** It, or what it came from, was given by a source that died and cannot give it again. */
+  isForsaken(id: string): boolean {
+    return rootOf(this.of(id)).forsaken;
+  }
+
+  /** Done, and all it came from too: its sender was told so, or will be. */
+  isDone(id: string): boolean {
+    for (let record: Record | null = this.of(id); record !== null; record = record.parent)
+      if (!record.succeeded || record.dead !== null || record.dropped) return false;
+    return true;
+  }
+
   isOver(id: string): boolean {
     return this.#isOver(this.of(id));
   }
@@ -316,9 +331,12 @@ export class Judge {
     return !record.sentBy.some(node => other.sentBy.includes(node));
   }
 
-  /** A thread died; or a partition moved, which leaves what is parked of it to its new home, half done or not. */
+  /**
+   * A thread died; or a partition moved, which leaves what is parked of it to its new home, half done or not, and what
+   * waits for its children before its state is written.
+   */
   #mayRepeat(record: Record): boolean {
-    return this.deaths > 0 || (this.moves > 0 && wasParked(record));
+    return this.deaths > 0 || (this.moves > 0 && (wasParked(record) || cameOfDurable(record, this.#isDurable)));
   }
 
   /** Accepted, not over, and its sender lives: nothing of its stream and key may overtake it. */
@@ -352,6 +370,11 @@ export class Judge {
       if (!record.running?.alive) this.#running.delete(record);
       else if (record.message.actor === message.actor && record.message.key === message.key) yield record;
   }
+}
+
+/** It, or what it came from. */
+function cameOfDurable(record: Record | null, isDurable: (actor: string) => boolean): boolean {
+  return record !== null && (isDurable(record.message.actor) || cameOfDurable(record.parent, isDurable));
 }
 
 /** It, or what it came from. */

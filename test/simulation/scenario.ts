@@ -5,15 +5,17 @@
 import type { Transition } from '../../runtime/environment.ts';
 import { isKeymillError, KeymillError } from '../../runtime/errors.ts';
 import type { IoSpec } from '../../runtime/io/contract.ts';
+import { unpackValue } from '../../runtime/lanes/frame.ts';
 import { hashKey } from '../../runtime/lanes/key-hash.ts';
 import { seededRandom } from '../../runtime/random.ts';
 import { Simulation } from '../../runtime/testing/simulation.ts';
 import type { SourceHalf, SourceRecord } from '../../runtime/topology/define.ts';
 import { batched, OUTPUT, single, type World } from './handlers.ts';
 import { Judge, Violation } from './judge.ts';
+import { MemoryStates } from './memory-states.ts';
 import { costOf, type Message, mayDie, withChildren } from './message.ts';
 import { pictureOf } from './picture.ts';
-import { ATTEMPTS, Script, type ScriptedSource } from './script.ts';
+import { ATTEMPTS, Script, type ScriptedSource, STATES } from './script.ts';
 import { FAULTS, type Fault } from './weather.ts';
 
 const FAULT_STEPS = 500;
@@ -48,6 +50,7 @@ export class Scenario implements World {
   readonly judge: Judge;
   /** Tells and asks without an outcome. */
   openTells = 0;
+  readonly #states = new MemoryStates();
   readonly #script: Script;
   readonly #random: () => number;
   #faults = 0;
@@ -73,6 +76,7 @@ export class Scenario implements World {
       message => this.#mortal(message),
       message => this.#droppable(message),
       actor => script.options[actor]!.onDead === 'parkKey',
+      actor => script.options[actor]!.persist !== undefined,
     );
     this.judge.note(JSON.stringify(script.weather));
     const { options } = script;
@@ -103,7 +107,7 @@ export class Scenario implements World {
         gamma: { use: single(this), options: options['gamma']! },
         across: { use: batched(this), options: options['across']! },
       },
-      io: { [OUTPUT]: this.#output() },
+      io: { [OUTPUT]: this.#output(), [STATES]: this.#states.spec() },
       sources: Object.fromEntries(
         script.sources.map(source => [
           source.name,
@@ -159,6 +163,7 @@ export class Scenario implements World {
   async #untilSettled(): Promise<void> {
     const { judge, simulation } = this;
     simulation.storeBroken = false;
+    this.#states.down = null;
     this.#outputBroken = false;
     await simulation.until(() => {
       this.#observe();
@@ -176,8 +181,32 @@ export class Scenario implements World {
       if (judge.of(id).dead === null)
         throw new Violation(`${id} was answered with an error (${text}), but there is no dead letter`);
     judge.finish((message, code, deathsAlone) => this.#mayDieOf(message, code, deathsAlone));
+    this.#judgeStates();
     this.#stopping = true;
     if (!(await simulation.stop())) throw new Violation('the drain of a settled runtime abandoned something');
+  }
+
+  /** Each message that its sender saw done is counted once in the durable state of its key. */
+  #judgeStates(): void {
+    for (const [actor, { persist }] of Object.entries(this.#script.options)) {
+      if (!persist) continue;
+      const counted = new Map<string, number>();
+      for (const [name, { bytes }] of this.#states.states) {
+        if (!name.startsWith(`state:${actor}:`)) continue;
+        const [, , state] = unpackValue(bytes) as [number, number, Uint8Array | null];
+        for (const id of state === null ? [] : (unpackValue(state) as string[]))
+          counted.set(id, (counted.get(id) ?? 0) + 1);
+      }
+      for (const record of this.judge.records.values()) {
+        const { id, actor: its } = record.message;
+        if (its !== actor) continue;
+        const times = counted.get(id) ?? 0;
+        if (times > 1 && !this.judge.isForsaken(id))
+          throw new Violation(`${id} is counted ${times} times in the state of its key`);
+        if (times === 0 && this.judge.isDone(id) && !this.judge.isForsaken(id))
+          throw new Violation(`${id} is done and not counted in the state of its key`);
+      }
+    }
   }
 
   /** A drain in the middle of it: what it says must be true. What was acked is judged at the ack. */
@@ -361,6 +390,7 @@ export class Scenario implements World {
         return simulation.crashIo();
       case 'store':
         simulation.storeBroken = !simulation.storeBroken;
+        this.#states.down = simulation.storeBroken ? new KeymillError('IO_FAILED', 'the store is broken') : null;
         return;
       case 'output':
         this.#outputBroken = !this.#outputBroken;

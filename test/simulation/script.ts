@@ -7,6 +7,10 @@ import { type Weather, weatherOf } from './weather.ts';
 export const ATTEMPTS = 3;
 export const ACTORS = ['alpha', 'beta', 'gamma', 'across'] as const;
 const DEEP_MESSAGES = 1400;
+/** Share of actors whose states are durable. */
+const DURABLE = 0.3;
+/** The I/O actor that keeps them. */
+export const STATES = 'states';
 
 export interface ScriptedSource {
   name: string;
@@ -55,6 +59,9 @@ export class Script {
     this.quantum = 1 + this.pick(8);
     if (this.weather.deep) this.#deep();
     else this.#mixed();
+    // Last, so that a seed's messages are the same with and without.
+    for (const actor of ['alpha', 'gamma'])
+      if (this.#random() < DURABLE) this.options[actor]!.persist = { in: STATES, restore: this.one(['lazy', 'eager']) };
   }
 
   pick(below: number): number {

@@ -13,6 +13,34 @@ export interface Mutant {
 
 export const MUTANTS: Mutant[] = [
   {
+    name: 'settles before the state is written',
+    breaks: 'rule 2, E12',
+    file: 'runtime/host/deliver.ts',
+    find: '      item.pending++; // it settles when its state is written\n',
+    replace: '',
+  },
+  {
+    name: 'counts again what comes again',
+    breaks: 'rule 3, E12',
+    file: 'runtime/host/durable.ts',
+    find: "(item.path === '' && item.position <= counted.upTo) || counted.ids.has(idOf(item))",
+    replace: 'false',
+  },
+  {
+    name: 'a failed handler leaves its marks on the state',
+    breaks: 'rule 2, E12',
+    file: 'runtime/host/deliver.ts',
+    find: 'cell.durable.restore(mailbox);',
+    replace: '{}',
+  },
+  {
+    name: 'saves what a dead sender sends again',
+    breaks: 'rule 3, E12',
+    file: 'runtime/host/saving.ts',
+    find: 'if (unsaved.some(({ item }) => item.isOrphan)) this.#void(batch);\n    else {',
+    replace: '{',
+  },
+  {
     name: 'settles before the children have',
     breaks: 'rule 2',
     file: 'runtime/host/deliver.ts',
