@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { fileSchema, readSchema } from '../actors/file/options.ts';
+import { readSchema as pulsarReadSchema, pulsarSchema } from '../actors/pulsar/options.ts';
 import { readSchema as redisReadSchema, redisSchema } from '../actors/redis/options.ts';
 import { readSchema as sqlReadSchema, sqlSchema } from '../actors/sql/options.ts';
 import { ERRORS } from '../runtime/errors.ts';
@@ -66,6 +67,8 @@ const SECTIONS: readonly Section[] = [
   { title: 'File', where: 'Of `file({ … })`.', schema: fileSchema },
   { title: 'SQL', where: 'Of `sql({ … })`.', schema: sqlSchema },
   { title: 'SQL: read', where: 'In `read` of a source that reads the changes of a table.', schema: sqlReadSchema },
+  { title: 'Pulsar', where: 'Of `pulsar({ … })`.', schema: pulsarSchema },
+  { title: 'Pulsar: read', where: 'In `read` of a source that is a subscription.', schema: pulsarReadSchema },
   { title: 'Redis', where: 'Of `redis({ … })`.', schema: redisSchema },
   {
     title: 'Redis: read',

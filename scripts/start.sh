@@ -4,4 +4,4 @@ set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 sh "$here/install.sh" run
 cd "$here/.."
-exec sh scripts/node.sh runtime/cli/main.ts start examples/flights/topology.ts --port 0 "$@"
+exec sh scripts/node.sh runtime/cli/main.ts start examples/sync/topology.ts --port 0 "$@"

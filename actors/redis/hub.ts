@@ -57,6 +57,7 @@ export class Hub {
   readonly #byPattern = new Set<Subscriber>();
   #timer: Timer | null = null;
   #isClosed = false;
+  #isDraining = false;
 
   /** `name`: the I/O actor's, for errors. */
   constructor(name: string, environment: Environment, limits: HubLimits) {
@@ -132,6 +133,8 @@ export class Hub {
   /** What has come after the reply `after`, as soon as there is something; nothing at the end of POLL_MS. */
   poll(id: string, after: number, signal: AbortSignal): Promise<PollReply> {
     const one = this.#subscribers.get(id);
+    if (this.#isDraining)
+      return Promise.reject(new KeymillError('RUNTIME_STOPPED', `io.${this.#name} waits for nothing more`));
     if (!one) return Promise.resolve(null);
     one.wake?.(); // asked for again: nobody waits for the former
     one.seenAt = this.#environment.clock.now();
@@ -150,6 +153,12 @@ export class Hub {
       signal.addEventListener('abort', end, { once: true });
       one.wake = end;
     });
+  }
+
+  /** Ends all polls, and refuses further ones. */
+  drain(): void {
+    this.#isDraining = true;
+    for (const one of this.#subscribers.values()) one.wake?.();
   }
 
   /** Drops all. */

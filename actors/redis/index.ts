@@ -53,8 +53,8 @@ export function redis(options: RedisOptionsInput): IoSpec<RedisClient> {
       // Drivers of servers will be chosen here, by the url.
       return new RedisResource(await EmbeddedDriver.open(parsed, context, hub), hub, context);
     },
-    rehearse(given, read, name) {
-      const place = placeOf(parseOptions(given, `io.${name}`).url);
+    rehearse(given, read, name, dataDir) {
+      const place = placeOf(parseOptions(given, `io.${name}`).url, dataDir);
       if (read !== null) parseRead(read, `read of ${name}`);
       if (place.kind === 'file') rehearseFile(place.path);
     },

@@ -1,5 +1,6 @@
 /** Where a url leads. */
 import { fileURLToPath } from 'node:url';
+import { dataPath } from '../../runtime/index.ts';
 
 /** Servers, for which the driver is not there yet. */
 const SERVERS = ['redis:', 'rediss:', 'redis+sentinel:', 'redis+cluster:'];
@@ -14,9 +15,10 @@ export function urlProblem(url: string): string | null {
   return placeIn(url) === null ? 'expected memory: or file:PATH' : null;
 }
 
-/** Of a url that has no problem. */
-export function placeOf(url: string): Place {
-  return placeIn(url)!;
+/** Of a url that has no problem. A path is in the data folder, unless it is absolute or begins with a dot. */
+export function placeOf(url: string, dataDir: string): Place {
+  const place = placeIn(url)!;
+  return place.kind === 'file' ? { kind: 'file', path: dataPath(dataDir, place.path) } : place;
 }
 
 function placeIn(url: string): Place | null {

@@ -38,9 +38,14 @@ export class RedisResource implements IoResource {
         places.push(index);
       } else if (isPollOp(ask))
         polls.push(
-          this.#hub.poll(ask.id, ask.after, signal).then(value => {
-            replies[index] = { value };
-          }),
+          this.#hub.poll(ask.id, ask.after, signal).then(
+            value => {
+              replies[index] = { value };
+            },
+            (error: unknown) => {
+              replies[index] = { error };
+            },
+          ),
         );
       else
         replies[index] = {
@@ -61,6 +66,10 @@ export class RedisResource implements IoResource {
 
   probe(): Promise<void> {
     return this.#driver.probe();
+  }
+
+  drain(): void {
+    this.#hub.drain();
   }
 
   async close(): Promise<void> {

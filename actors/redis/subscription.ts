@@ -4,8 +4,7 @@
  * long) it subscribes anew and says that some may be lost. While the store refuses to answer, it tries again every second:
  * what it missed meanwhile is in its queue, or is told as lost.
  *
- * Ends with the loop, with its signal, and without an error when the runtime stops. One of the main thread (`runtime.io`)
- * must be ended before the runtime is stopped: its poll is an open ask, which the drain waits for.
+ * Ends with the loop, with its signal, and without an error when the runtime stops.
  */
 import { setTimeout as after } from 'node:timers/promises';
 import { isKeymillError } from '../../runtime/index.ts';

@@ -5,9 +5,10 @@ import { asError, DEFAULT_IO_POLICY, type IoSpec, KeymillError } from '../../run
 import { clientOf } from './client.ts';
 import type { SqlClient } from './contract.ts';
 import { keyOf } from './ops.ts';
-import { checkOptions, parseOptions, pathOf, type SqlOptionsInput } from './options.ts';
+import { checkOptions, parseOptions, parseRead, pathOf, type SqlOptionsInput } from './options.ts';
 import { SqlResource } from './resource.ts';
 import { SqliteDriver } from './sqlite/driver.ts';
+import { rehearseFile } from './sqlite/rehearse.ts';
 
 export type * from './contract.ts';
 export { readSchema, type SqlOptions, type SqlOptionsInput, sqlSchema } from './options.ts';
@@ -36,6 +37,11 @@ export function sql(options: SqlOptionsInput): IoSpec<SqlClient> {
       });
       const driver = new SqliteDriver({ ...parsed, path }, context.environment, context.log);
       return new SqlResource(driver, parsed, context);
+    },
+    rehearse(given, read, name, dataDir) {
+      const { url } = parseOptions(given, `io.${name}`);
+      if (read !== null) parseRead(read, `read of ${name}`);
+      rehearseFile(pathOf(url, dataDir));
     },
     client: clientOf,
   };

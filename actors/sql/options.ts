@@ -1,7 +1,6 @@
 /** The options of `sql({ … })` and of `read`: types, checks and the tables in the docs come from these schemas. */
-import { resolve } from 'node:path';
 import { z } from 'zod';
-import { KeymillError } from '../../runtime/index.ts';
+import { dataPath, KeymillError } from '../../runtime/index.ts';
 import { POLL_MAX_MS, POLL_MIN_MS } from './changes/pause.ts';
 import { PAGE_ROWS } from './sqlite/changes.ts';
 
@@ -99,8 +98,7 @@ export function parseRead(read: Record<string, unknown>, at: string): ReadSettin
 
 /** The path behind `sqlite:`: in the data folder, or where it begins with a dot relative to the working directory. */
 export function pathOf(url: string, dataDir: string): string {
-  const path = pathIn(url);
-  return path.startsWith('.') ? resolve(path) : resolve(dataDir, path);
+  return dataPath(dataDir, pathIn(url));
 }
 
 function pathIn(url: string): string {

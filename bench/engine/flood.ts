@@ -57,7 +57,8 @@ export async function open({ hosts }: { hosts: number }): Promise<Commands> {
           rssMiB: process.memoryUsage.rss() / MiB,
           outboxMiB: gauge(text, 'keymill_outbox_bytes') / MiB,
           queuedMiB:
-            ((gauge(text, 'queue_depth', { actor: 'slow' }) + gauge(text, 'keymill_backlog_messages')) * BODY_BYTES) / MiB,
+            ((gauge(text, 'queue_depth', { actor: 'slow' }) + gauge(text, 'keymill_backlog_messages')) * BODY_BYTES) /
+            MiB,
           isSourceWaiting: gauge(text, 'keymill_source_waiting', { source: 'endless' }) > 0,
         });
       }

@@ -1,7 +1,7 @@
 /** `keymill check FILE`: everything that can be known to be wrong without running it; with the network unless --offline. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { systemEnvironment } from '../environment.ts';
 import type { IoSpec } from '../io/contract.ts';
@@ -65,6 +65,7 @@ function namesOf(plan: Plan, io: boolean): string[] {
 /** What is wrong with the I/O actors, and where in the topology. */
 async function tryIo(plan: Plan): Promise<{ at: string; error: unknown }[]> {
   const wrong: { at: string; error: unknown }[] = [];
+  const home = resolve('.keymill', plan.name);
   const dataDir = await mkdtemp(join(tmpdir(), 'keymill-check-'));
   for (const { name: full, io } of plan.actors) {
     if (!io || io.spec.kind === 'dead-letters' || io.spec.kind === 'park') continue;
@@ -81,9 +82,10 @@ async function tryIo(plan: Plan): Promise<{ at: string; error: unknown }[]> {
       'io' in source.from && source.from.io === name ? [{ source: source.name, read: source.from.read }] : [],
     );
     if (!spec.rehearse) await attempt(`io.${name}`, () => openAndClose(spec, name, dataDir));
-    else if (reads.length === 0) await attempt(`io.${name}`, async () => spec.rehearse!(spec.options, null, name));
+    else if (reads.length === 0)
+      await attempt(`io.${name}`, async () => spec.rehearse!(spec.options, null, name, home));
     for (const { source, read } of spec.rehearse ? reads : [])
-      await attempt(`sources.${source}`, async () => spec.rehearse!(spec.options, read, name));
+      await attempt(`sources.${source}`, async () => spec.rehearse!(spec.options, read, name, home));
   }
   await rm(dataDir, { recursive: true, force: true });
   return wrong;

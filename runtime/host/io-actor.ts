@@ -24,6 +24,7 @@ export class IoActor {
     this.#onBreaker = onBreaker;
   }
 
+  /** Once it is open. */
   get resource(): IoResource {
     return this.#resource!;
   }

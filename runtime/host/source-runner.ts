@@ -128,11 +128,14 @@ export class SourceRunner implements Owner {
     if (worst === null) return;
     this.#counts.settle(worst);
     if (!this.#spec.half.traits.contiguous && this.#spec.half.ack) this.#settledPositions.push(position);
-    if (!this.#ackScheduled) {
-      this.#ackScheduled = true;
-      this.#needs.environment.endOfTurn(() => this.#ack());
-    }
+    this.#ackSoon();
     this.#wake?.();
+  }
+
+  #ackSoon(): void {
+    if (this.#ackScheduled) return;
+    this.#ackScheduled = true;
+    this.#needs.environment.endOfTurn(() => this.#ack());
   }
 
   #ack(): void {
@@ -259,7 +262,7 @@ export class SourceRunner implements Owner {
 
   /** Sends one message to all targets. A promise when one of them has no room yet. */
   #give(message: unknown, position: Position, mapped: boolean): Promise<void> | undefined {
-    if (mapped && message === undefined) return undefined;
+    if (mapped && message === undefined) return this.#skipped(position);
     const { targets, half } = this.#spec;
     const now = this.#needs.environment.clock.now();
     let keys: ReturnType<typeof checkKey>[];
@@ -301,6 +304,14 @@ export class SourceRunner implements Owner {
       }
     }
     return waiting;
+  }
+
+  /** A map passed over a record: who acknowledges single records must hear of it. */
+  #skipped(position: Position): undefined {
+    const { half } = this.#spec;
+    if (half.traits.contiguous || !half.ack) return;
+    this.#settledPositions.push(position);
+    this.#ackSoon();
   }
 
   readonly #resumeGive = new Map<Position, (() => void)[]>();

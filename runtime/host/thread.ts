@@ -138,8 +138,8 @@ export class Thread {
     this.#report({ type: 'booted', threadId: this.#powers.threadId });
     try {
       for (const io of this.#ios) await io.open(this.#environment);
-      await this.#openCheckpoints();
       await this.host.start();
+      await this.#openCheckpoints(); // which may ask an I/O actor of this very thread
       if (!this.#stopping) this.#report({ type: 'ready' });
     } catch (error) {
       this.#report({ type: 'failed', error: toWire(asError(error)) });
@@ -152,6 +152,7 @@ export class Thread {
         return this.#startSources();
       case 'stop-sources':
         for (const runner of this.#runners) runner.stop();
+        for (const io of this.#ios) io.resource?.drain?.();
         return;
       case 'pause-source':
         this.#runners.find(runner => runner.name === command.source)?.pause(command.reason);

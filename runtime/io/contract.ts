@@ -30,6 +30,8 @@ export interface IoResource {
   source?(read: Record<string, unknown>): SourceHalf;
   /** A cheap call that succeeds when the dependency is well again: what an open breaker tries (rule 5). */
   probe?(): Promise<void>;
+  /** The runtime drains: asks that wait for something to come are answered now, and refused with RUNTIME_STOPPED from now on. */
+  drain?(): void;
   /** Flushes and lets go of everything. */
   close(): MaybePromise<void>;
 }
@@ -67,7 +69,12 @@ export interface IoSpec<C = unknown> {
    * For `check`: throws what the start would, and leaves nothing behind. Called with `read` of each source that reads from
    * it, or with null when none does and it is an output. Without it `check` opens and closes.
    */
-  rehearse?(options: Record<string, unknown>, read: Record<string, unknown> | null, name: string): MaybePromise<void>;
+  rehearse?(
+    options: Record<string, unknown>,
+    read: Record<string, unknown> | null,
+    name: string,
+    dataDir: string,
+  ): MaybePromise<void>;
   /** Opens the resources, in the I/O thread only. */
   open(options: Record<string, unknown>, context: IoContext): MaybePromise<IoResource>;
   /** Where it can keep durable states: that face of it. */

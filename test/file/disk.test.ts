@@ -98,7 +98,7 @@ test('an output on a read-only file system is refused at opening', async context
   for (const url of [folder, join(folder, 'a.ndjson'), join(folder, 'new/folder')]) {
     expect(await thrownBy(() => opened({ url }, { reads: false }))).toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
     const spec = file({ url });
-    expect(await thrownBy(() => spec.rehearse!(spec.options, null, 'out'))).toMatchObject({
+    expect(await thrownBy(() => spec.rehearse!(spec.options, null, 'out', '/'))).toMatchObject({
       code: 'OUTPUT_UNWRITABLE',
     });
   }

@@ -8,7 +8,7 @@ import { tempFolder, thrownBy } from './support.ts';
 
 async function rehearsed(options: FileOptionsInput, read: Record<string, unknown> | null): Promise<void> {
   const spec = file(options);
-  await spec.rehearse!(spec.options, read, 'x');
+  await spec.rehearse!(spec.options, read, 'x', '/');
 }
 
 it('a source can be read: a file, a file of a folder, a pipe, stdin', async () => {

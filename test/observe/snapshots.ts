@@ -73,6 +73,7 @@ export function fullSnapshot(): ThreadSnapshot {
         done: 90,
         dead: 1,
         dropped: { DropOldest: 3, DropNewest: 0, DropWrite: 0, KeyFull: 1 },
+        observed: { lag: histogramOf(4000, 8000).words },
         queueing: histogramOf(1000, 2000).words,
         processing: histogramOf(3000).words,
         endToEnd: histogramOf(4000, 9000).words,

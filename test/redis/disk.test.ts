@@ -82,7 +82,7 @@ test('a read-only file system is refused at the opening, and by check', async co
   for (const file of [path, join(folder, 'new/store.db')]) {
     const url = `file:${file}`;
     expect(await errorFrom(opened({ url }))).toMatchObject({ code: 'STORE_READ_ONLY', class: 'fatal' });
-    const rehearsed = Promise.resolve().then(() => spec.rehearse!({ url }, null, 'store'));
+    const rehearsed = Promise.resolve().then(() => spec.rehearse!({ url }, null, 'store', '/'));
     expect(await errorFrom(rehearsed)).toMatchObject({ code: 'STORE_READ_ONLY', class: 'fatal' });
   }
   execFileSync('mount', ['-o', 'remount,rw', folder]);

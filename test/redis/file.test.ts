@@ -166,7 +166,7 @@ test('a corrupt file is refused and left as it is', async () => {
     expect(readFileSync(file).equals(before)).toBe(true);
   };
   const rehearsed = (file: string) =>
-    errorFrom(Promise.resolve().then(() => redis({ url: '' }).rehearse!({ url: `file:${file}` }, null, 'store')));
+    errorFrom(Promise.resolve().then(() => redis({ url: '' }).rehearse!({ url: `file:${file}` }, null, 'store', '/')));
   const { client, resource } = await opened({ url: `file:${path}` });
   for (let n = 0; n < 200; n++) await client.set(`k${n}`, 'x'.repeat(200));
   await resource.close();

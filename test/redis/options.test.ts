@@ -56,7 +56,7 @@ test('a source says a channel or a pattern', async () => {
 test('check says what the start would, and leaves nothing', async () => {
   const folder = await tempFolder('redis');
   const rehearse = (url: string, read: Record<string, unknown> | null = null) =>
-    Promise.resolve().then(() => spec.rehearse!({ url }, read, 'store'));
+    Promise.resolve().then(() => spec.rehearse!({ url }, read, 'store', '/'));
   await rehearse('memory:');
   await rehearse(`file:${join(folder, 'new/store.db')}`, { pattern: '*' });
   expect(await errorFrom(rehearse('memory:', {}))).toMatchObject({ code: 'CONFIG_INVALID' });

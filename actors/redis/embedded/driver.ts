@@ -44,7 +44,7 @@ export class EmbeddedDriver implements RedisDriver {
     this.#context = context;
     const { clock, random } = context.environment;
     const born = Math.floor(clock.wall());
-    const place = placeOf(options.url);
+    const place = placeOf(options.url, context.dataDir);
     this.#keys = new Keyspace(context.name, options.maxMemoryBytes);
     this.#database = place.kind === 'file' ? new Database(place.path, { fsync: options.fsync, born }) : null;
     const epoch = this.#database?.epoch ?? born;

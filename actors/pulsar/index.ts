@@ -1,0 +1,70 @@
+/** The `pulsar` I/O actor: topics, subscriptions and readers, on an embedded bus. */
+import { DEFAULT_IO_POLICY, type IoContext, type IoSpec, isKeymillError } from '../../runtime/index.ts';
+import { keyOf } from './asks.ts';
+import { clientOf } from './client.ts';
+import type { PulsarClient, PulsarDriver } from './contract.ts';
+import {
+  checkOptions,
+  maxBytesOf,
+  type PulsarOptions,
+  type PulsarOptionsInput,
+  parseOptions,
+  parseRead,
+} from './options.ts';
+import { fileOf, placeOf } from './place.ts';
+import { rehearseFile } from './rehearse.ts';
+import { PulsarResource } from './resource.ts';
+
+export type * from './contract.ts';
+export { compareIds } from './message-id.ts';
+export { type PulsarOptions, type PulsarOptionsInput, pulsarSchema, readSchema } from './options.ts';
+
+/** A look at a bus in this process costs next to nothing: an open breaker need not wait a minute for the next. */
+const BUS_POLICY = { ...DEFAULT_IO_POLICY, breaker: { openMs: 1000 } };
+
+/** How long a replaced thread waits for the one before it to let go of the file, and how often it looks. */
+const HANDOVER_MS = 10_000;
+const HANDOVER_LOOK_MS = 50;
+
+/**
+ * Makes the I/O actor for a topology's `io`: `pulsar({ url: 'file:./bus' })`. Handlers publish and consume through
+ * `ctx.io<PulsarClient>(name)`; sources read with `{ from: name, read: { topic, subscription } }` (PulsarRead).
+ * Wrong options are reported by `check`, and by `open` with CONFIG_INVALID; a bus that cannot be opened with BUS_IN_USE,
+ * STORE_CORRUPT, STORE_READ_ONLY or OUTPUT_FULL.
+ */
+export function pulsar(options: PulsarOptionsInput): IoSpec<PulsarClient> {
+  return {
+    kind: 'pulsar',
+    policy: BUS_POLICY,
+    options: { ...options },
+    check: checkOptions,
+    traits: () => ({ replayable: true, stable: false }),
+    key: keyOf,
+    async open(given, context) {
+      const parsed = parseOptions(given, `io.${context.name}`);
+      return new PulsarResource(await driverOf(parsed, context), parsed, context);
+    },
+    rehearse(given, read, name, dataDir) {
+      const { url } = parseOptions(given, `io.${name}`);
+      if (read !== null) parseRead(read, `read of ${name}`);
+      rehearseFile(fileOf(placeOf(url, dataDir)));
+    },
+    client: clientOf,
+  };
+}
+
+/** Drivers are loaded when they are opened: host threads need none. */
+async function driverOf(options: PulsarOptions, context: IoContext): Promise<PulsarDriver> {
+  const { EmbeddedBus } = await import('./bus/bus.ts');
+  const { environment, log } = context;
+  const { clock } = environment;
+  const busOptions = { ...options, file: fileOf(placeOf(options.url, context.dataDir)), maxBytes: maxBytesOf(options) };
+  const until = clock.now() + (context.first ? 0 : HANDOVER_MS);
+  for (;;)
+    try {
+      return new EmbeddedBus(busOptions, environment, log);
+    } catch (error) {
+      if (!isKeymillError(error, 'BUS_IN_USE') || clock.now() >= until) throw error;
+      await new Promise<void>(resolve => clock.after(HANDOVER_LOOK_MS, resolve));
+    }
+}

@@ -1,0 +1,86 @@
+/** The options of `pulsar({ … })`, and what `check` finds out without opening a bus. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { type PulsarOptionsInput, pulsar } from '../../actors/pulsar/index.ts';
+import { maxBytesOf, parseOptions, parseRead } from '../../actors/pulsar/options.ts';
+import { errorFrom } from '../support/runtimes.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { busAt, opened } from './support.ts';
+
+const faults = (options: Record<string, unknown>): string[] =>
+  pulsar(options as PulsarOptionsInput)
+    .check(options)
+    .map(({ path, message }) => `${path}: ${message}`);
+
+test('little need be said', () => {
+  expect(faults({ url: 'memory:' })).toEqual([]);
+  expect(parseOptions({ url: 'file:bus' }, 'io.bus')).toEqual({
+    url: 'file:bus',
+    fsync: 'batch',
+    maxMessageBytes: 5 * 1024 * 1024,
+    autoCreate: true,
+    deduplication: false,
+    retention: { ms: 86_400_000, bytes: 256 * 1024 * 1024 },
+    producerIdleMs: 300_000,
+    consumerIdleMs: 60_000,
+  });
+  expect(parseRead({ topic: 't', subscription: 's' }, 'read of bus')).toEqual({
+    topic: 't',
+    subscription: 's',
+    type: 'Key_Shared',
+    initialPosition: 'Latest',
+    prefetch: 1000,
+    as: 'message',
+    untilEnd: false,
+    idleMs: 1000,
+  });
+  expect(maxBytesOf(parseOptions({ url: 'memory:' }, ''))).toBe(2 ** 30);
+  expect(maxBytesOf(parseOptions({ url: 'file:bus' }, ''))).toBe(0);
+  expect(maxBytesOf(parseOptions({ url: 'memory:', maxBytes: 0 }, ''))).toBe(0);
+});
+
+test('what is wrong is said with its path', async () => {
+  expect(faults({})).toEqual([expect.stringMatching(/^url: /)]);
+  expect(faults({ url: 'redis://x' })).toEqual(['url: expected memory: or file:PATH']);
+  expect(faults({ url: 'memory:', fsync: 'often', retention: { ms: -1 }, maxMessageBytes: 5, x: 1 })).toHaveLength(4);
+  expect(await errorFrom(opened({ url: 'bus' }))).toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: 'CONFIG_INVALID: io.bus.url: expected memory: or file:PATH',
+    place: { at: 'io.bus' },
+  });
+});
+
+test('a server is for a later version', async () => {
+  for (const url of ['pulsar://localhost:6650', 'pulsar+ssl://a:6651'])
+    expect(faults({ url })).toEqual([
+      'url: the driver for pulsar: and pulsar+ssl: comes with a later version; use memory: or file:PATH',
+    ]);
+  expect((await errorFrom(opened({ url: 'pulsar://localhost' }))).code).toBe('CONFIG_INVALID');
+});
+
+test('a rehearsal says what the start would, and leaves nothing behind', async () => {
+  const folder = await tempFolder('pulsar');
+  const rehearse = async (url: string, read: Record<string, unknown> | null = null): Promise<void> => {
+    const spec = pulsar({ url });
+    await spec.rehearse!(spec.options, read, 'bus', '/data');
+  };
+  await rehearse('memory:');
+  await rehearse(`file:${folder}/a/b`);
+  expect(existsSync(join(folder, 'a'))).toBe(false);
+  expect((await errorFrom(rehearse('memory:', {}))).message).toContain('read of bus.topic');
+  await busAt(join(folder, 'bus.db')).close();
+  await rehearse(`file:${folder}`, { topic: 't', subscription: 's' });
+  const garbage = join(folder, 'garbage.db');
+  writeFileSync(garbage, 'this is no database, but it is long enough');
+  expect(await errorFrom(rehearse(`file:${garbage}`))).toMatchObject({ code: 'STORE_CORRUPT', place: { at: garbage } });
+  writeFileSync(garbage, '');
+  await rehearse(`file:${garbage}`);
+});
+
+test('a rehearsal finds a path that leads nowhere', async () => {
+  const folder = await tempFolder('pulsar');
+  writeFileSync(join(folder, 'file'), '');
+  const spec = pulsar({ url: `file:${join(folder, 'file', 'bus.db')}` });
+  expect(() => spec.rehearse!(spec.options, null, 'bus', '/data')).toThrow('STORE_READ_ONLY');
+});
