@@ -2,9 +2,11 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { changes } from './changes/index.ts';
 import { engine } from './engine/index.ts';
 import { resultsSchema } from './lib/rows.ts';
 import { render } from './report/render.ts';
+import { sync } from './sync/index.ts';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
 const BEGIN = '<!-- results: npm run bench:report -->';
@@ -29,7 +31,7 @@ function main(): void {
     .filter(name => name.endsWith('.json'))
     .sort()) {
     const parsed = resultsSchema.parse(JSON.parse(readFileSync(join(results, file), 'utf8')));
-    const rendered = render(basename(file, '.json'), parsed, engine);
+    const rendered = render(basename(file, '.json'), parsed, [...engine, ...changes, ...sync]);
     parts.push(rendered.markdown);
     mkdirSync(charts, { recursive: true });
     for (const [name, svg] of rendered.charts) writeFileSync(join(charts, name), svg);

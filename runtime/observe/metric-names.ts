@@ -96,8 +96,8 @@ export const METRICS = {
   keymill_parked_total: counter('messages', ACTOR, 'D11', 'Messages parked.'),
   keymill_actor_restarts_total: counter('restarts', ACTOR, 'D6', 'Restarts of the actor by its supervision.'),
 
-  keymill_observed_ms: summary(
-    'ms',
+  keymill_observed_seconds: summary(
+    'seconds',
     ['actor', 'name'],
     'O3',
     'Times that handlers measured with ctx.observe, by the name they gave.',

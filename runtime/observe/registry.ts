@@ -224,7 +224,7 @@ export class MetricsRegistry {
       const id = seriesId('observed', { actor, name });
       const total = getOr(this.#histograms, id, () => {
         const made = new HistogramTotal();
-        this.#summaries.get('keymill_observed_ms')!.show({ actor, name }, made);
+        this.#summaries.get('keymill_observed_seconds')!.show({ actor, name }, made);
         this.#observed.push({ actor, name, total: made });
         return made;
       });

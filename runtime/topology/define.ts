@@ -56,7 +56,7 @@ export interface Context<S = unknown> extends ActorContext {
   send<M>(to: ActorRef<M>, message: M, options?: SendOptions): void;
   /** Asks another actor and waits for its reply. Rejects with ASK_CYCLE at once where it could never be answered. */
   ask<M, R>(to: ActorRef<M, R>, message: M, options?: SendOptions): Promise<R>;
-  /** Records a time that the handler measured, in ms, as the metric keymill_observed_ms. At most 16 names an actor. */
+  /** Records a time that the handler measured, in ms, as the metric keymill_observed_seconds. At most 16 names an actor. */
   observe(name: string, ms: number): void;
   /** Calls `onTimer(name)` of the actor for this key, in turn with its messages; lost with the host. */
   timer(name: string, afterMs: number): void;

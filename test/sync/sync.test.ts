@@ -15,13 +15,15 @@ const TABLE = 'CREATE TABLE IF NOT EXISTS Orders (id INTEGER NOT NULL PRIMARY KE
 let folder: string;
 let runtime: Runtime | null = null;
 
-async function open(): Promise<{ sql: SqlClient; replica: SqlClient; redis: RedisClient; bus: PulsarClient }> {
+async function open(
+  set: Record<string, unknown> = {},
+): Promise<{ sql: SqlClient; replica: SqlClient; redis: RedisClient; bus: PulsarClient }> {
   for (const file of ['shop.db', 'copy.db']) {
     const db = new DatabaseSync(join(folder, file));
     db.exec(TABLE);
     db.close();
   }
-  runtime = (await start(shop as never, { dataDir: folder, logLevel: 'silent' })) as unknown as Runtime;
+  runtime = (await start(shop as never, { dataDir: folder, logLevel: 'silent', set })) as unknown as Runtime;
   return {
     sql: runtime.io('sql'),
     replica: runtime.io('replica'),
@@ -78,6 +80,20 @@ describe('sync', () => {
       const versions = messages.filter(message => message.recordId === id).map(message => message.changeVersion);
       expect(versions).toEqual(versions.toSorted((a, b) => a - b));
     }
+  });
+
+  test('a row too large is a dead letter, and holds up nothing', async () => {
+    const { sql, replica } = await open({ 'actors.rows.maxMessageBytes': 2000 });
+    await sql.insert('Orders', [
+      { id: 1, item: 'pen', amount: 1 },
+      { id: 2, item: 'x'.repeat(5000), amount: 1 },
+      { id: 3, item: 'ink', amount: 1 },
+    ]);
+    await until('the others', async () => (await rowsOf(replica)).length === 2);
+    const letters = await runtime!.deadLetters.list();
+    expect(letters).toMatchObject([{ actor: 'rows', error: { code: 'MESSAGE_TOO_LARGE' } }]);
+    await sql.upsert('Orders', [{ id: 2, item: 'small', amount: 2 }]);
+    await until('equal rows', () => equal(sql, replica));
   });
 
   test('pub/sub tells each change at once', async () => {
