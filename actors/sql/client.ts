@@ -53,7 +53,10 @@ export function clientOf(ask: (op: unknown) => Promise<unknown>): SqlClient {
     async *getChanges(table, { since, ...options }): AsyncGenerator<ChangeItem> {
       let after: ChangeCursor = { version: since, pk: null };
       for (;;) {
-        const page = await call<ChangePage>({ op: 'changes', request: { table, after, baseline: since, options } });
+        const page = await call<ChangePage>({
+          op: 'changes',
+          request: { table, after, baseline: since, epoch: 0, options },
+        });
         yield* page.changes;
         if (page.isLast) return;
         after = page.next;
@@ -63,7 +66,8 @@ export function clientOf(ask: (op: unknown) => Promise<unknown>): SqlClient {
       trackChanges(
         {
           tracked: () => client.tracked(table),
-          page: (after, baseline, read) => call({ op: 'changes', request: { table, after, baseline, options: read } }),
+          page: (after, baseline, read) =>
+            call({ op: 'changes', request: { table, after, baseline, epoch: 0, options: read } }),
         },
         options,
       ),

@@ -52,6 +52,8 @@ export interface PageRequest {
   readonly after: ChangeCursor;
   /** INSERT or UPDATE is told relative to this version: what the reader knew before it began to page. */
   readonly baseline: number;
+  /** That of the changes read. */
+  readonly epoch: number;
   readonly options: ReadOptions;
 }
 

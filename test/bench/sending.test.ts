@@ -52,9 +52,12 @@ describe('marks', () => {
 describe('the command line', () => {
   it('takes a suite, a case of it, or everything', () => {
     const all = choose([]);
-    expect(choose(['engine'])).toEqual(all);
+    expect(choose(['engine', 'changes', 'sync'])).toEqual(all);
+    expect(choose(['engine']).every(({ suite }) => suite === 'engine')).toBe(true);
     expect(choose(['engine/slow-key', 'engine/micro']).map(({ one }) => one.name)).toEqual(['slow key', 'micro']);
-    expect(() => choose(['engine/fast'])).toThrow('no suite engine/fast; there are engine, engine/settled-tells');
+    expect(() => choose(['engine/fast'])).toThrow(
+      'no suite engine/fast; there are engine, changes, sync, engine/settled-tells',
+    );
   });
 
   it('knows each case by a name of its own, and each table', () => {

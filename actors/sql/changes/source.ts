@@ -87,7 +87,7 @@ export class ChangeSource implements SourceHalf<ChangeRecord> {
       for await (const page of this.#pages(signal)) {
         if (typeof page === 'string') reason = page;
         else {
-          if (page.changes.length > 0) yield page.changes.map(change => number({ ...change, epoch: position.epoch }));
+          if (page.changes.length > 0) yield page.changes.map(number);
           if (page.next.pk === null) position.gave(page.next.version, next);
         }
       }
@@ -108,7 +108,7 @@ export class ChangeSource implements SourceHalf<ChangeRecord> {
     for (let isLast = false; !isLast && !signal.aborted; ) {
       let page: ChangePage;
       try {
-        page = await driver.changes({ table, after, baseline, options });
+        page = await driver.changes({ table, after, baseline, epoch: position.epoch, options });
       } catch (error) {
         const reason = lostReason(error);
         if (reason === undefined) throw error;

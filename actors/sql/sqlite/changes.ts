@@ -41,7 +41,7 @@ export class Changes {
     return this.#atOnce(() => this.#look(this.#schema.table(table)).tracked);
   }
 
-  page({ table, after, baseline, options }: PageRequest): ChangePage {
+  page({ table, after, baseline, epoch, options }: PageRequest): ChangePage {
     return this.#atOnce(() => {
       this.#step('look');
       const info = this.#schema.table(table);
@@ -67,7 +67,7 @@ export class Changes {
       let version = after.version;
       for (const row of rows) {
         // A row whose table row has gone meanwhile comes as a DELETE of a later version.
-        const item = this.#itemOf(info, select, row, columns, baseline);
+        const item = this.#itemOf(info, select, row, columns, baseline, epoch);
         version = row[0] as number;
         last = row.slice(FIXED, FIXED + info.key.length);
         if (item) changes.push(item);
@@ -134,6 +134,7 @@ export class Changes {
     row: readonly SqlValue[],
     masked: readonly string[] | null,
     baseline: number,
+    epoch: number,
   ): ChangeItem | null {
     const [, versionId, override, first, last, mask, time, context, earliest, present] = row as [
       number,
@@ -166,7 +167,7 @@ export class Changes {
       operation !== 'UPDATE' || bits === null || masked === null || !isMaskOf(info, masked)
         ? null
         : namesOf(bits, masked);
-    return { table: info.table, versionId, epoch: 0, operation, pk, data, changed, captureTime: time, context };
+    return { table: info.table, versionId, epoch, operation, pk, data, changed, captureTime: time, context };
   }
 
   /** All that happened to a row since the baseline, where that is more than its last change. */
