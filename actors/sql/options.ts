@@ -64,6 +64,12 @@ export const readSchema = z.strictObject({
   }),
   pollMs: pollSchema,
   pageSize: z.number().int().min(1).max(100_000).default(PAGE_ROWS).meta({ doc: 'Rows of one page (G6.2).' }),
+  monitorMs: z
+    .number()
+    .min(100)
+    .max(DAY)
+    .default(300_000)
+    .meta({ doc: 'How often the lag is looked at; more than 10 versions are a warning in the log (G6.8).' }),
   columns: z.array(z.string()).optional().meta({ doc: 'Columns of `data` beside the key. Default: all.' }),
   filter: z
     .strictObject({

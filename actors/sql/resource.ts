@@ -62,7 +62,7 @@ export class SqlResource implements IoResource {
 
   source(read: Record<string, unknown>): SourceHalf {
     const at = `read of ${this.#context.name}`;
-    const { table, consumer = this.#context.name, track, start, pollMs, ...options } = parseRead(read, at);
+    const { table, consumer = this.#context.name, track, start, pollMs, monitorMs, ...options } = parseRead(read, at);
     const reader = `${consumer} ${table}`.toLowerCase();
     if (this.#readers.has(reader))
       throw new KeymillError('TABLE_TRACKED_TWICE', `${consumer} already reads ${table}`, { place: { at } });
@@ -78,6 +78,7 @@ export class SqlResource implements IoResource {
       pollMs,
       start,
       track,
+      monitorMs,
       closed: () => this.#readers.delete(reader),
     });
   }

@@ -116,6 +116,7 @@ export class SourceRunner implements Owner {
       unsettledBytes: this.#window.bytes,
       oldestUnsettledMs: oldest === undefined ? 0 : this.#needs.environment.clock.now() - oldest,
       position: this.#window.low,
+      lag: this.#spec.half.lag?.(),
       waiting: this.#pausedFor ?? this.#waiting,
       ended: this.#ended,
     };

@@ -131,6 +131,12 @@ export const METRICS = {
   ),
   keymill_source_unsettled: gauge('messages', SOURCE, 'E5', 'Messages of a source that are not settled.'),
   keymill_source_position: gauge('1', SOURCE, 'E11', 'Position a source has reached.'),
+  cdc_version_lag: gauge(
+    'versions',
+    SOURCE,
+    'G6.8',
+    'Versions of the database beyond what a change source has settled; above 100 the seed calls it major.',
+  ),
   keymill_source_waiting: gauge('0/1', ['source', 'reason'], 'O8', '1 while a source does not read for this reason.'),
 
   keymill_breaker_state: gauge('0/1', ['policy', 'state'], 'X2', '1 if the breaker has this state in any thread.'),

@@ -238,6 +238,7 @@ export class MetricsRegistry {
     for (const outcome of ['done', 'dead', 'dropped'] as const)
       this.#count('keymill_source_settled_total', { source, outcome }, String(thread), incarnation, snapshot[outcome]);
     this.#gauge('keymill_source_unsettled', { source }, snapshot.unsettled, add);
+    if (snapshot.lag !== undefined) this.#gauge('cdc_version_lag', { source }, snapshot.lag, Math.max);
     this.#gauge('keymill_source_position', { source }, snapshot.position, Math.max);
     const age = snapshot.oldestUnsettledMs / 1000;
     this.#gauge('keymill_oldest_unsettled_age_seconds', { kind: 'source', name: source }, age, Math.max);

@@ -185,6 +185,8 @@ export interface SourceSnapshot {
   unsettledBytes: number;
   oldestUnsettledMs: number;
   position: number;
+  /** Versions of its input that are not settled, where it knows them. */
+  lag: number | undefined;
   /** Why it is not reading right now, or undefined. */
   waiting: string | undefined;
   ended: boolean;

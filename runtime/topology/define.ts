@@ -196,6 +196,8 @@ export interface SourceHalf<T = unknown> {
   recognise?(mark: unknown): MaybePromise<Position | undefined>;
   /** Set by the engine where a checkpoint is kept: to be called when `mark` has moved though nothing settled. */
   marked?: (() => void) | undefined;
+  /** How many versions of its input lie behind what is settled; undefined where it has none or does not know. */
+  lag?(): number | undefined;
   /** Nothing more will come than is there now: a source without an end of its own ends when it has read that. */
   finish?(): void;
   close?(): MaybePromise<void>;

@@ -639,6 +639,19 @@ export function sqlContract(name: string, open: () => Promise<SqlBench>): void {
         await reading.stop();
       });
 
+      test('its lag is what is not settled', async () => {
+        const reading = new Reading(bench.source(read({ track: true })));
+        await reading.until(ended);
+        await waitFor(() => reading.half.lag?.() === 0);
+        reading.hold();
+        for (let k = 40; k < 45; k++) await client.insert('t', [{ k }]);
+        await reading.until(() => reading.changes.length === 5);
+        await waitFor(() => reading.half.lag?.() === 5);
+        reading.settle();
+        await waitFor(() => reading.half.lag?.() === 0);
+        await reading.stop();
+      });
+
       test('start: now passes over what is there', async () => {
         await client.track('t');
         const reading = new Reading(bench.source(read({ start: 'now' })));

@@ -90,6 +90,7 @@ export function fullSnapshot(): ThreadSnapshot {
         unsettledBytes: 500,
         oldestUnsettledMs: 1500,
         position: 100,
+        lag: 7,
         waiting: 'window',
         ended: false,
       },

@@ -49,6 +49,8 @@ export class ChangePosition {
   readonly #needs: PositionNeeds;
   /** All versions up to this one were given. */
   given = 0;
+  /** Where the database was when it was last looked at. */
+  current = 0;
   epoch = 0;
   incarnation = '';
   mark: ChangeMark | null = null;
@@ -91,6 +93,11 @@ export class ChangePosition {
     if (!mark.isBookmarked) return undefined;
     const bookmark = await driver.bookmark(consumer, table);
     return bookmark?.epoch === mark.epoch && bookmark.version >= mark.version ? undefined : 'went-back';
+  }
+
+  /** Versions of the database that are not settled, as it was last looked at. */
+  get lag(): number | undefined {
+    return this.#settled === null ? undefined : Math.max(0, this.current - this.#settled);
   }
 
   get low(): Position {

@@ -6,10 +6,19 @@
  *
  * Positions number the records of one process. After a restart the same number may be another change, as changes are net.
  */
-import type { Environment, Log, Position, SourceHalf, SourceRecord, SourceTraits } from '../../../runtime/index.ts';
+import type {
+  Environment,
+  Log,
+  Position,
+  SourceHalf,
+  SourceRecord,
+  SourceTraits,
+  Timer,
+} from '../../../runtime/index.ts';
 import type { ChangeItem, ChangeRecord, ReadOptions, ResyncEvent, ResyncReason, SqlValue } from '../contract.ts';
 import type { ChangePage, SqlDriver } from '../driver.ts';
 import type { ChangeCursor } from '../ops.ts';
+import { severityOfLag, severityOfResync } from './lag.ts';
 import { lostReason } from './lost.ts';
 import { Pauses, type PollMs, pause } from './pause.ts';
 import { ChangePosition } from './position.ts';
@@ -25,6 +34,8 @@ export interface ChangeSourceNeeds {
   readonly start: 'resync' | 'now';
   /** Turns tracking on before the first look. */
   readonly track: boolean;
+  /** How often the lag is looked at, and told where it is more than minor (G6.8: 5 min). */
+  readonly monitorMs: number;
   readonly closed: () => void;
 }
 
@@ -35,9 +46,12 @@ export class ChangeSource implements SourceHalf<ChangeRecord> {
   readonly #position: ChangePosition;
   readonly #finish = new AbortController();
 
+  #monitor: Timer | null = null;
+
   constructor(needs: ChangeSourceNeeds) {
     this.#needs = needs;
     this.#position = new ChangePosition({ ...needs, marked: () => this.marked?.() });
+    this.#watchLag();
   }
 
   recognise(mark: unknown): undefined {
@@ -52,11 +66,16 @@ export class ChangeSource implements SourceHalf<ChangeRecord> {
     this.#position.ack(low);
   }
 
+  lag(): number | undefined {
+    return this.#position.lag;
+  }
+
   finish(): void {
     this.#finish.abort();
   }
 
   async close(): Promise<void> {
+    this.#monitor?.cancel();
     await this.#position.close();
     this.#needs.closed();
   }
@@ -97,6 +116,17 @@ export class ChangeSource implements SourceHalf<ChangeRecord> {
     }
   }
 
+  #watchLag(): void {
+    const { environment, log, table, monitorMs } = this.#needs;
+    this.#monitor = environment.clock.after(monitorMs, () => {
+      const lag = this.lag() ?? 0;
+      const severity = severityOfLag(lag);
+      if (severity === 'moderate' || severity === 'major')
+        log.warn({ table, lag, severity }, 'changes wait: what is settled is behind the table');
+      this.#watchLag();
+    });
+  }
+
   // ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** To where the database is now, or to the reason why not. */
@@ -120,6 +150,7 @@ export class ChangeSource implements SourceHalf<ChangeRecord> {
         return; // it begins again at what was kept
       }
       if (page.incarnation !== position.incarnation) return yield 'incarnation';
+      position.current = page.current;
       ({ isLast, next: after } = page);
       yield page;
     }
@@ -149,7 +180,8 @@ export class ChangeSource implements SourceHalf<ChangeRecord> {
           lastKnownVersion,
           triggeredAt: environment.clock.wall(),
         };
-        log.info({ ...begun }, 'the table is read anew');
+        const severity = severityOfResync(reason);
+        log[severity === 'none' ? 'info' : 'warn']({ ...begun, severity }, 'the table is read anew');
         yield [number(begun)];
       }
       if (page.incarnation !== position.incarnation || position.isReconnected) return null;
