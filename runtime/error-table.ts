@@ -57,11 +57,6 @@ export const ERRORS = {
     means: 'The bulkhead has no free slot and its queue is full.',
     todo: 'Raise its limit or queue, or send less.',
   },
-  BUS_IN_USE: {
-    class: 'fatal',
-    means: 'Another process has this file bus open.',
-    todo: 'Stop it, use another path, or a pulsar:// URL where several processes share topics.',
-  },
   CHECKPOINT_UNUSABLE: {
     class: 'fatal',
     means: 'The checkpoint of a source cannot be read, or was made of another input than the one that is there now.',
@@ -283,6 +278,11 @@ export const ERRORS = {
     class: 'fatal',
     means: 'A file that keymill keeps data in cannot be read.',
     todo: 'Put it back from a backup, or move it away: keymill then starts with an empty one.',
+  },
+  STORE_IN_USE: {
+    class: 'fatal',
+    means: 'Another process, or another I/O actor, has this file open.',
+    todo: 'Stop it, use another path, or a server where several processes share what is in it.',
   },
   STORE_READ_ONLY: {
     class: 'fatal',

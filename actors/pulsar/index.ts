@@ -29,7 +29,7 @@ const HANDOVER_LOOK_MS = 50;
 /**
  * Makes the I/O actor for a topology's `io`: `pulsar({ url: 'file:./bus' })`. Handlers publish and consume through
  * `ctx.io<PulsarClient>(name)`; sources read with `{ from: name, read: { topic, subscription } }` (PulsarRead).
- * Wrong options are reported by `check`, and by `open` with CONFIG_INVALID; a bus that cannot be opened with BUS_IN_USE,
+ * Wrong options are reported by `check`, and by `open` with CONFIG_INVALID; a bus that cannot be opened with STORE_IN_USE,
  * STORE_CORRUPT, STORE_READ_ONLY or OUTPUT_FULL.
  */
 export function pulsar(options: PulsarOptionsInput): IoSpec<PulsarClient> {
@@ -64,7 +64,7 @@ async function driverOf(options: PulsarOptions, context: IoContext): Promise<Pul
     try {
       return new EmbeddedBus(busOptions, environment, log);
     } catch (error) {
-      if (!isKeymillError(error, 'BUS_IN_USE') || clock.now() >= until) throw error;
+      if (!isKeymillError(error, 'STORE_IN_USE') || clock.now() >= until) throw error;
       await new Promise<void>(resolve => clock.after(HANDOVER_LOOK_MS, resolve));
     }
 }

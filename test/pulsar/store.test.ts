@@ -59,10 +59,10 @@ test('a file is of one process, and free again when that is killed', async () =>
   const holder = script(CHILD, ['hold', file]);
   await holder.says('open', 'stdout');
   const refused = thrownBy(() => busAt(file));
-  expect(refused).toMatchObject({ code: 'BUS_IN_USE', class: 'fatal', place: { at: file } });
+  expect(refused).toMatchObject({ code: 'STORE_IN_USE', class: 'fatal', place: { at: file } });
   const second = await script(CHILD, ['hold', file]).ended;
   expect(second.code).not.toBe(0);
-  expect(second.stderr).toContain('BUS_IN_USE');
+  expect(second.stderr).toContain('STORE_IN_USE');
   holder.kill('SIGKILL');
   await holder.ended;
   await busAt(file).probe();
@@ -71,11 +71,11 @@ test('a file is of one process, and free again when that is killed', async () =>
 test('a file is of one bus of a process, and free again when its thread is gone', async () => {
   const file = join(await tempFolder('pulsar'), 'bus.db');
   const first = busAt(file);
-  expect(thrownBy(() => busAt(file)).code).toBe('BUS_IN_USE');
+  expect(thrownBy(() => busAt(file)).code).toBe('STORE_IN_USE');
   await first.close();
   const worker = new Worker(CHILD, { argv: ['hold', file], stdout: true });
   await new Promise(resolve => worker.stdout.once('data', resolve));
-  expect(thrownBy(() => busAt(file)).code).toBe('BUS_IN_USE');
+  expect(thrownBy(() => busAt(file)).code).toBe('STORE_IN_USE');
   await worker.terminate();
   await busAt(file).probe();
 });
@@ -83,7 +83,7 @@ test('a file is of one bus of a process, and free again when its thread is gone'
 test('after its thread was replaced, the I/O actor waits for the file', async () => {
   const url = `file:${join(await tempFolder('pulsar'), 'bus.db')}`;
   const first = await opened({ url });
-  expect(await errorFrom(opened({ url }))).toMatchObject({ code: 'BUS_IN_USE' });
+  expect(await errorFrom(opened({ url }))).toMatchObject({ code: 'STORE_IN_USE' });
   const second = opened({ url }, { first: false });
   await first.resource.close();
   await (await second).resource.probe!();

@@ -90,7 +90,7 @@ test('a second process is told that the file is taken', async () => {
   const writing = writer(path, 1);
   await writing.reached(1);
   const error = await errorFrom(opened({ url: `file:${path}` }));
-  expect(error).toMatchObject({ code: 'IO_FAILED', class: 'fatal', place: { at: path } });
+  expect(error).toMatchObject({ code: 'STORE_IN_USE', class: 'fatal', place: { at: path } });
   expect(error.message).toContain('is open already, in another process');
   await killed(writing);
   const { client } = await opened({ url: `file:${path}` });

@@ -69,7 +69,7 @@ export class EmbeddedBus implements PulsarDriver {
   #count = 0;
   #closing: Promise<void> | null = null;
 
-  /** Throws BUS_IN_USE, STORE_CORRUPT, STORE_READ_ONLY, OUTPUT_FULL, IO_FAILED. */
+  /** Throws STORE_IN_USE, STORE_CORRUPT, STORE_READ_ONLY, OUTPUT_FULL, IO_FAILED. */
   constructor(options: BusOptions, environment: Environment, log: Log) {
     this.#options = options;
     this.#environment = environment;

@@ -2,8 +2,8 @@
 import { asError, type ErrorCode, KeymillError } from '../../../runtime/index.ts';
 
 const CODES: Readonly<Record<number, ErrorCode>> = {
-  5: 'BUS_IN_USE', // BUSY
-  6: 'BUS_IN_USE', // LOCKED
+  5: 'STORE_IN_USE', // BUSY
+  6: 'STORE_IN_USE', // LOCKED
   8: 'STORE_READ_ONLY', // READONLY
   11: 'STORE_CORRUPT', // CORRUPT
   13: 'OUTPUT_FULL', // FULL
@@ -24,7 +24,7 @@ const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = {
 };
 
 const TEXTS: Readonly<Partial<Record<ErrorCode, string>>> = {
-  BUS_IN_USE: 'is open in another process, or twice in this one',
+  STORE_IN_USE: 'is open in another process, or twice in this one',
   STORE_READ_ONLY: 'cannot be written or locked',
   STORE_CORRUPT: 'cannot be read',
   OUTPUT_FULL: 'has no room left; nothing of this stays in it',

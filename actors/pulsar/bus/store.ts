@@ -2,7 +2,7 @@
  * The database of a bus: opened, locked, its statements prepared, transactions. What is decided here:
  *
  * - **One process.** SQLite's exclusive locking mode: the lock is the system's, on the file, so it is gone with the process
- *   however that ended. Who comes second gets BUS_IN_USE.
+ *   however that ended. Who comes second gets STORE_IN_USE.
  * - **Durable.** A transaction counts when its COMMIT returned: with `fsync: 'batch'` the log is on the disk then
  *   (synchronous FULL), with 'none' it is with the system, which a kill of the process does not lose, a power cut may.
  * - **All or none.** What fails in a transaction is rolled back, and the fault is one of keymill's codes (faults.ts).
@@ -36,7 +36,7 @@ export class Store {
   readonly #database: DatabaseSync;
   readonly #statements: Readonly<Record<StatementName, StatementSync>>;
 
-  /** Throws BUS_IN_USE, STORE_CORRUPT, STORE_READ_ONLY, OUTPUT_FULL, IO_FAILED. */
+  /** Throws STORE_IN_USE, STORE_CORRUPT, STORE_READ_ONLY, OUTPUT_FULL, IO_FAILED. */
   static open(options: StoreOptions): Store {
     let database: DatabaseSync | undefined;
     try {

@@ -40,7 +40,7 @@ export class Database {
   /** Bytes of the batch that could not be written last. */
   #failed = 0;
 
-  /** Throws STORE_CORRUPT, STORE_READ_ONLY, OUTPUT_FULL, IO_FAILED. */
+  /** Throws STORE_CORRUPT, STORE_READ_ONLY, STORE_IN_USE, OUTPUT_FULL, IO_FAILED. */
   constructor(path: string, { fsync, born }: DatabaseOptions) {
     this.#path = path;
     prepareFolder(path);

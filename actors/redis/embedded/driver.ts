@@ -27,7 +27,7 @@ export class EmbeddedDriver implements RedisDriver {
   #timer: Timer | null = null;
   #hasWarned = false;
 
-  /** Throws STORE_CORRUPT, STORE_READ_ONLY, OUTPUT_FULL, IO_FAILED (the file is open already). */
+  /** Throws STORE_CORRUPT, STORE_READ_ONLY, OUTPUT_FULL, STORE_IN_USE. */
   static async open(options: RedisOptions, context: IoContext, hub: Hub): Promise<EmbeddedDriver> {
     const driver = new EmbeddedDriver(options, context, hub);
     try {

@@ -41,7 +41,7 @@ export function sqliteFault(thrown: unknown, path: string, isOpening = false): K
   const primary = errcode === undefined ? undefined : errcode & 0xff;
   if (primary === BUSY)
     return new KeymillError(
-      'IO_FAILED',
+      'STORE_IN_USE',
       `${path} is open already, in another process or I/O actor; a file: store belongs to one. Stop that one, or use another path`,
       { cause, place, class: 'fatal' },
     );
