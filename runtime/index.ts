@@ -17,6 +17,7 @@ export type { KeyReport } from './host/inspect.ts';
 export type { IoContext, IoReply, IoResource, IoSpec, StateStore, StoredState } from './io/contract.ts';
 export { DEFAULT_IO_POLICY } from './io/contract.ts';
 export { dataPath } from './io/data-path.ts';
+export { type OptionReader, optionReader } from './io/option-reader.ts';
 export { compareVersions, type Version } from './io/version.ts';
 export type { ActorSummary, Health, HotKey, Summary } from './observe/summary.ts';
 export { type PolicyOptions, type PolicyOptionsInput, policySchema } from './policies/options.ts';

@@ -1,7 +1,7 @@
 /** The options of `file({ … })`: types, checks and the tables in the docs come from this schema. */
 import { z } from 'zod';
-import { KeymillError } from '../../runtime/index.ts';
-import { type FileRead, FORMATS } from './contract.ts';
+import { optionReader } from '../../runtime/index.ts';
+import { FORMATS } from './contract.ts';
 import { pathOf } from './place.ts';
 
 const KiB = 1024;
@@ -61,31 +61,9 @@ export const readSchema = z.strictObject({
 export type FileOptions = z.output<typeof fileSchema>;
 export type FileOptionsInput = z.input<typeof fileSchema>;
 
-/** What is wrong with these options, path by path; empty when nothing is. */
-export function checkOptions(options: Record<string, unknown>): { path: string; message: string }[] {
-  const parsed = fileSchema.safeParse(options);
-  return parsed.success ? [] : problemsOf(parsed.error);
-}
+export const { check: checkOptions, parse: parseOptions } = optionReader(fileSchema);
 
-/** Throws CONFIG_INVALID. */
-export function parseOptions(options: Record<string, unknown>, at: string): FileOptions {
-  return orThrow(fileSchema.safeParse(options), at);
-}
-
-/** Throws CONFIG_INVALID. */
-export function parseRead(read: Record<string, unknown>, at: string): FileRead {
-  return orThrow(readSchema.safeParse(read), at);
-}
-
-function orThrow<T>(parsed: z.ZodSafeParseResult<T>, at: string): T {
-  if (parsed.success) return parsed.data;
-  const lines = problemsOf(parsed.error).map(problem => `${at}.${problem.path}: ${problem.message}`);
-  throw new KeymillError('CONFIG_INVALID', lines.join('; '), { place: { at } });
-}
-
-function problemsOf(error: z.ZodError): { path: string; message: string }[] {
-  return error.issues.map(issue => ({ path: issue.path.join('.'), message: issue.message }));
-}
+export const { parse: parseRead } = optionReader(readSchema);
 
 function isFileUrl(url: string): boolean {
   try {

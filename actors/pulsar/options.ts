@@ -1,6 +1,6 @@
 /** The options of `pulsar({ … })` and of `read` of its sources: types, checks and the tables in the docs come from here. */
 import { z } from 'zod';
-import { KeymillError } from '../../runtime/index.ts';
+import { optionReader } from '../../runtime/index.ts';
 import { urlFault } from './place.ts';
 
 const KiB = 1024;
@@ -105,33 +105,11 @@ export type PulsarOptions = z.output<typeof pulsarSchema>;
 export type PulsarOptionsInput = z.input<typeof pulsarSchema>;
 export type ReadOptions = z.output<typeof readSchema>;
 
-/** What is wrong with these options, path by path; empty when nothing is. */
-export function checkOptions(options: Record<string, unknown>): { path: string; message: string }[] {
-  const parsed = pulsarSchema.safeParse(options);
-  return parsed.success ? [] : problemsOf(parsed.error);
-}
+export const { check: checkOptions, parse: parseOptions } = optionReader(pulsarSchema);
 
-/** Throws CONFIG_INVALID. */
-export function parseOptions(options: Record<string, unknown>, at: string): PulsarOptions {
-  return orThrow(pulsarSchema.safeParse(options), at);
-}
-
-/** Throws CONFIG_INVALID. */
-export function parseRead(read: Record<string, unknown>, at: string): ReadOptions {
-  return orThrow(readSchema.safeParse(read), at);
-}
+export const { parse: parseRead } = optionReader(readSchema);
 
 /** Largest size of the whole bus, 0 for no bound. */
 export function maxBytesOf({ url, maxBytes }: PulsarOptions): number {
   return maxBytes ?? (url === 'memory:' ? GiB : 0);
-}
-
-function orThrow<T>(parsed: z.ZodSafeParseResult<T>, at: string): T {
-  if (parsed.success) return parsed.data;
-  const lines = problemsOf(parsed.error).map(problem => `${at}.${problem.path}: ${problem.message}`);
-  throw new KeymillError('CONFIG_INVALID', lines.join('; '), { place: { at } });
-}
-
-function problemsOf(error: z.ZodError): { path: string; message: string }[] {
-  return error.issues.map(issue => ({ path: issue.path.join('.'), message: issue.message }));
 }

@@ -1,6 +1,6 @@
 /** The options of `redis({ … })`: types, checks and the tables in the docs come from this schema. */
 import { z } from 'zod';
-import { KeymillError } from '../../runtime/index.ts';
+import { optionReader } from '../../runtime/index.ts';
 import type { RedisRead } from './contract.ts';
 import { urlProblem } from './place.ts';
 
@@ -91,31 +91,12 @@ export const readSchema = z
 export type RedisOptions = z.output<typeof redisSchema>;
 export type RedisOptionsInput = z.input<typeof redisSchema>;
 
-/** What is wrong with these options, path by path; empty when nothing is. */
-export function checkOptions(options: Record<string, unknown>): { path: string; message: string }[] {
-  const parsed = redisSchema.safeParse(options);
-  return parsed.success ? [] : problemsOf(parsed.error);
-}
+export const { check: checkOptions, parse: parseOptions } = optionReader(redisSchema);
 
-/** Throws CONFIG_INVALID. */
-export function parseOptions(options: Record<string, unknown>, at: string): RedisOptions {
-  return orThrow(redisSchema.safeParse(options), at);
-}
+const reader = optionReader(readSchema);
 
 /** Throws CONFIG_INVALID. */
 export function parseRead(read: Record<string, unknown>, at: string): RedisRead {
-  const { channel, pattern } = orThrow(readSchema.safeParse(read), at);
+  const { channel, pattern } = reader.parse(read, at);
   return channel === undefined ? { pattern: pattern! } : { channel };
-}
-
-function orThrow<T>(parsed: z.ZodSafeParseResult<T>, at: string): T {
-  if (parsed.success) return parsed.data;
-  const lines = problemsOf(parsed.error).map(
-    ({ path, message }) => `${path === '' ? at : `${at}.${path}`}: ${message}`,
-  );
-  throw new KeymillError('CONFIG_INVALID', lines.join('; '), { place: { at } });
-}
-
-function problemsOf(error: z.ZodError): { path: string; message: string }[] {
-  return error.issues.map(issue => ({ path: issue.path.join('.'), message: issue.message }));
 }

@@ -72,8 +72,7 @@ export type ResyncReason =
   | 'cleaned' // changes were cleaned up before they were read
   | 'truncated' // the table was truncated, or tracking was turned off and on
   | 'went-back' // the database is older than what was read: a restore or a failover
-  | 'incarnation' // another database stands in its place
-  | 'asked';
+  | 'incarnation'; // another database stands in its place
 
 /**
  * Around the rows of a resync. What downstream holds of the table with an epoch below `epoch` when RESYNC_END comes is

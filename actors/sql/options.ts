@@ -1,6 +1,6 @@
 /** The options of `sql({ … })` and of `read`: types, checks and the tables in the docs come from these schemas. */
 import { z } from 'zod';
-import { dataPath, KeymillError } from '../../runtime/index.ts';
+import { dataPath, optionReader } from '../../runtime/index.ts';
 import { POLL_MAX_MS, POLL_MIN_MS } from './changes/pause.ts';
 import { PAGE_ROWS } from './sqlite/changes.ts';
 
@@ -87,20 +87,9 @@ export type SqlOptions = z.output<typeof sqlSchema>;
 export type SqlOptionsInput = z.input<typeof sqlSchema>;
 export type ReadSettings = z.output<typeof readSchema>;
 
-export function checkOptions(options: Record<string, unknown>): { path: string; message: string }[] {
-  const parsed = sqlSchema.safeParse(options);
-  return parsed.success ? [] : problemsOf(parsed.error);
-}
+export const { check: checkOptions, parse: parseOptions } = optionReader(sqlSchema);
 
-/** Throws CONFIG_INVALID. */
-export function parseOptions(options: Record<string, unknown>, at: string): SqlOptions {
-  return orThrow(sqlSchema.safeParse(options), at);
-}
-
-/** Throws CONFIG_INVALID. */
-export function parseRead(read: Record<string, unknown>, at: string): ReadSettings {
-  return orThrow(readSchema.safeParse(read), at);
-}
+export const { parse: parseRead } = optionReader(readSchema);
 
 /** The path behind `sqlite:`: in the data folder, or where it begins with a dot relative to the working directory. */
 export function pathOf(url: string, dataDir: string): string {
@@ -116,14 +105,4 @@ function checkUrl(url: string, context: z.RefinementCtx): void {
     context.addIssue('this version has no driver for SQL Server yet; use sqlite:PATH');
   else if (!url.startsWith(SQLITE) || pathIn(url) === '' || pathIn(url).startsWith(':'))
     context.addIssue('expected sqlite:PATH, with the path of a file');
-}
-
-function orThrow<T>(parsed: z.ZodSafeParseResult<T>, at: string): T {
-  if (parsed.success) return parsed.data;
-  const lines = problemsOf(parsed.error).map(problem => `${at}.${problem.path}: ${problem.message}`);
-  throw new KeymillError('CONFIG_INVALID', lines.join('; '), { place: { at } });
-}
-
-function problemsOf(error: z.ZodError): { path: string; message: string }[] {
-  return error.issues.map(issue => ({ path: issue.path.join('.'), message: issue.message }));
 }

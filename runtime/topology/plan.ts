@@ -168,6 +168,10 @@ export async function makePlan(topology: Topology, overrides: Overrides, cores: 
         if (!planned.some(one => one.name === prefix + target))
           faults.push(`actors.${actor.name}.${prefix ? 'uses' : 'sends'}: there is no ${describe(target)}`);
   faults.push(...persistFaults(planned, plannedSources));
+  for (const { name: source, options: own } of plannedSources)
+    for (const other of own.endsAfter ?? [])
+      if (other === source || !Object.hasOwn(sources, other))
+        faults.push(`sources.${source}.endsAfter: expected another source, found ${describe(other)}`);
   for (const { name: actor, options: own } of planned)
     if (own.batch.across === 'keys' && own.onKeyFull === 'park')
       faults.push(

@@ -154,6 +154,16 @@ describe('a source of a topology', () => {
   it.each<[string, object, string]>([
     ['without a target', { use: SOURCE, to: [] }, 'sources.s.to: expected the name of an actor'],
     ['with an unknown target', { use: SOURCE, to: ['a', 'z'] }, 'sources.s.to: there is no actor "z"'],
+    [
+      'that ends after one there is not',
+      { use: SOURCE, to: 'a', endsAfter: ['feed'] },
+      'sources.s.endsAfter: expected another source, found "feed"',
+    ],
+    [
+      'that ends after itself',
+      { use: SOURCE, to: 'a', endsAfter: ['s'] },
+      'sources.s.endsAfter: expected another source, found "s"',
+    ],
     ['to an I/O actor', { use: SOURCE, to: 'io:inbox' }, 'sources.s.to: there is no actor "io:inbox"'],
     ['from nowhere', { to: 'a' }, 'sources.s: expected `from` (an I/O actor) or `use` (a source of your own)'],
     ['from an unknown I/O actor', { from: 'out', to: 'a' }, 'sources.s.from: there is no I/O actor "out"'],

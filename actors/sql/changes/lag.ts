@@ -19,5 +19,5 @@ export function severityOfLag(versions: number): Severity {
 /** Critical: all versions known so far may mean something else now. */
 export function severityOfResync(reason: ResyncReason): Severity {
   if (reason === 'went-back' || reason === 'incarnation') return 'critical';
-  return reason === 'initial' || reason === 'asked' ? 'none' : 'major';
+  return reason === 'initial' ? 'none' : 'major';
 }
