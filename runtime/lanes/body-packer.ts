@@ -6,6 +6,7 @@
  * compiled function for each shape it ever met (readers of msgpackr's own records are compiled anew for each frame).
  */
 import { Packr } from 'msgpackr';
+import { KEPT_FROM, takeMemory } from './frame-memory.ts';
 import { REMEMBERED, Shape, signatureBytes } from './shapes.ts';
 
 export const CODEC = { useRecords: true, moreTypes: true, useBigIntExtension: true, mapsAsObjects: false } as const;
@@ -29,12 +30,6 @@ export class StrictPackr extends Packr {
 }
 
 const encoder = new TextEncoder();
-/**
- * Large frames are not cloned on their way: both ends see the same bytes, which nobody changes. Smaller ones travel faster
- * as text (message-port.ts).
- */
-export const SHARED_FROM = 32 * 1024;
-
 type Working = Buffer & { start: number; end: number };
 
 /** Bytes, Dates and bigints have no shapes: they may stand among our own values as they are. */
@@ -108,10 +103,10 @@ export class BodyPacker {
     return this.#view;
   }
 
-  /** All written so far, in memory of its own; from SHARED_FROM bytes on it can be shared by threads. */
+  /** All written so far, in memory of its own (frame-memory.ts). */
   copy(): Uint8Array {
-    if (this.length < SHARED_FROM) return this.#bytes.slice(0, this.length);
-    const copy = new Uint8Array(new SharedArrayBuffer(this.length));
+    if (this.length < KEPT_FROM) return this.#bytes.slice(0, this.length);
+    const copy = takeMemory(this.length);
     copy.set(this.#bytes.subarray(0, this.length));
     return copy;
   }

@@ -172,7 +172,7 @@ export class FrameWriter {
     return size;
   }
 
-  /** The frame's bytes, in an ArrayBuffer of exactly that size; the writer is empty afterwards. */
+  /** The frame's bytes, in memory of its own (frame-memory.ts); the writer is empty afterwards. */
   finish(sending: Sending, homes: number): Uint8Array {
     const { hashes, sizes, count } = this;
     const packer = this.#packer;

@@ -5,6 +5,7 @@
 
 import type { Envelope } from './envelope.ts';
 import { eachEnvelope, FrameWriter, type Sending } from './frame.ts';
+import { giveMemory } from './frame-memory.ts';
 import type { Owner } from './port.ts';
 
 /** A frame that left, or will leave when the lane opens. Columns are plain arrays, index i runs over its messages. */
@@ -122,6 +123,7 @@ export class Outbox {
         if (frame.remaining === 0) {
           this.#empty++;
           this.retainedBytes -= frame.bytes.length;
+          giveMemory(frame.bytes);
           frame.bytes = NO_BYTES;
           break;
         }

@@ -3,7 +3,7 @@
  * becomes bytes when it is read, in memory that is used again and again: an ArrayBuffer for each frame costs more than
  * its bytes.
  */
-import { SHARED_FROM } from './body-packer.ts';
+import { SHARED_FROM } from './frame-memory.ts';
 
 /** Bytes, or a text of one byte a letter. */
 export type Carried = Uint8Array | string;

@@ -58,6 +58,11 @@ function unsettledOf(outbox: Outbox): Sent[] {
   return found;
 }
 
+/** Some are large enough for their frame's memory to be used again, so that a frame over another would show. */
+function bodyOf(seq: number): unknown {
+  return { seq, letters: String.fromCharCode(97 + (seq % 26)).repeat((seq % 4) * 2000) };
+}
+
 type Step = { push: number } | { settle: [from: number, length: number] } | { repack: number } | { find: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -77,7 +82,7 @@ describe('an outbox', () => {
         for (const one of steps) {
           if ('push' in one) {
             const messages = Array.from({ length: one.push }, (_, i) =>
-              message({ actor: i % 2, key: next + i, position: next + i, body: { seq: next + i } }),
+              message({ actor: i % 2, key: next + i, position: next + i, body: bodyOf(next + i) }),
             );
             const { frame, sent } = frameOf(next, messages);
             next += one.push;

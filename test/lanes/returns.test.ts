@@ -2,8 +2,8 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SHARED_FROM } from '../../runtime/lanes/body-packer.ts';
 import { packValue, unpackValue } from '../../runtime/lanes/frame.ts';
+import { SHARED_FROM } from '../../runtime/lanes/frame-memory.ts';
 import type { Reply, Returns } from '../../runtime/lanes/port.ts';
 import { packReturns, readReturns } from '../../runtime/lanes/returns.ts';
 import { toText } from '../../runtime/lanes/text.ts';
