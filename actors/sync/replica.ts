@@ -10,7 +10,8 @@ export interface ReplicaOptions {
 
 /**
  * Makes the actor that a subscription to the data topic goes to. A batch goes across keys, so that one transaction takes
- * them all; each key keeps its order. Its `applied` times run from the change in the source to here.
+ * them all; each key keeps its order. Its `applied` times run from the change in the source to here; those of
+ * `conflict` are of messages that were left out, since the replica has their version or a newer one.
  */
 export function applyReplica({ sql = 'replica' }: ReplicaOptions = {}): Actor<DataSyncMessage, void> {
   return defineActor<DataSyncMessage, void>({
@@ -31,7 +32,10 @@ export function applyReplica({ sql = 'replica' }: ReplicaOptions = {}): Actor<Da
               indexes.map(index => deltaOf(messages[index]!)),
             );
             for (const [i, outcome] of outcomes.entries())
-              if (outcome === 'applied') ctx.observe('applied', Date.now() - messages[indexes[i]!]!.timestamp);
+              ctx.observe(
+                outcome === 'applied' ? 'applied' : 'conflict',
+                Date.now() - messages[indexes[i]!]!.timestamp,
+              );
           } catch (error) {
             // One row that cannot be written must not hold up the others for ever: alone it says which it is.
             if (indexes.length === 1 && isKeymillError(error)) ctx.fail(indexes[0]!, error);

@@ -1,7 +1,8 @@
 /**
  * One mailbox per row: merges each change into the versioned cache, tells subscribers at once over pub/sub, and publishes it
  * durably (Y1). Every step bears being done twice. What is older than the cache holds was published before the newer one
- * was, by the order of the row, so it is left out: the versions of a row only rise on the topic, repeats aside.
+ * was, by the order of the row, so it is left out, and counted as `conflict` (ctx.observe): the versions of a row only rise
+ * on the topic, repeats aside.
  */
 import { type Actor, type Context, compareVersions, defineActor, KeymillError } from '../../runtime/index.ts';
 import type { PulsarClient } from '../pulsar/contract.ts';
@@ -107,6 +108,7 @@ async function syncRow(change: ChangeItem, names: SyncNames, ctx: Context): Prom
   // Fields that the newer change did not have may have been written all the same.
   if (compareVersions(version, merged.version) < 0) {
     ctx.log.debug({ table, recordId, version, held: merged.version }, 'older than what the cache holds: left out');
+    ctx.observe('conflict', Date.now() - change.captureTime);
     return;
   }
   if (names.patches) await redis.publish(dataChannel(table, recordId), JSON.stringify(patchOf(message, before)));
