@@ -16,6 +16,11 @@ interface Row {
 }
 
 export const ERRORS = {
+  ACCESS_REFUSED: {
+    class: 'fatal',
+    means: 'A server did not accept who we are, or does not let us do this (its words are in the message).',
+    todo: 'Check token, user and password, and what they may do.',
+  },
   ACK_REFUSED: {
     class: 'fatal',
     means:
@@ -184,6 +189,11 @@ export const ERRORS = {
     means: 'The topic did not take the message (the cause says why).',
     todo: 'keymill retries it; look at the bus if it lasts.',
   },
+  QUOTA_EXCEEDED: {
+    class: 'transient',
+    means: 'The backlog of the topic has reached its quota: the broker takes no more.',
+    todo: 'Let the subscription that is behind catch up, remove one that nobody uses, or raise the quota.',
+  },
   RECORD_BROKEN: {
     class: 'poison',
     means: 'A record of a source could not be read (file and line are named).',
@@ -213,6 +223,11 @@ export const ERRORS = {
     class: 'fatal',
     means: 'The runtime is stopping or has stopped and takes no more messages.',
     todo: 'Stop sending before you call stop().',
+  },
+  SCHEMA_REFUSED: {
+    class: 'fatal',
+    means: 'The topic does not accept this schema beside those it has.',
+    todo: 'Change the schema in a way that its compatibility rule allows, or publish to another topic.',
   },
   SEND_TOO_LATE: {
     class: 'fatal',
@@ -318,6 +333,11 @@ export const ERRORS = {
     class: 'fatal',
     means: 'There is no such topic.',
     todo: 'Make it, or allow it to be made at its first use.',
+  },
+  TOPIC_TERMINATED: {
+    class: 'fatal',
+    means: 'The topic was terminated: it takes no more messages.',
+    todo: 'Publish to another topic.',
   },
   TOPOLOGY_MISSING: {
     class: 'fatal',

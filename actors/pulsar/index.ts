@@ -1,4 +1,4 @@
-/** The `pulsar` I/O actor: topics, subscriptions and readers, on an embedded bus. */
+/** The `pulsar` I/O actor: topics, subscriptions and readers, on an embedded bus or a real Pulsar. */
 import { DEFAULT_IO_POLICY, type IoContext, type IoSpec, isKeymillError } from '../../runtime/index.ts';
 import { keyOf } from './asks.ts';
 import { clientOf } from './client.ts';
@@ -14,6 +14,7 @@ import {
 import { fileOf, placeOf } from './place.ts';
 import { rehearseFile } from './rehearse.ts';
 import { PulsarResource } from './resource.ts';
+import { wireOptionsOf } from './server-options.ts';
 
 export type * from './contract.ts';
 export { compareIds } from './message-id.ts';
@@ -30,7 +31,7 @@ const HANDOVER_LOOK_MS = 50;
  * Makes the I/O actor for a topology's `io`: `pulsar({ url: 'file:./bus' })`. Handlers publish and consume through
  * `ctx.io<PulsarClient>(name)`; sources read with `{ from: name, read: { topic, subscription } }` (PulsarRead).
  * Wrong options are reported by `check`, and by `open` with CONFIG_INVALID; a bus that cannot be opened with STORE_IN_USE,
- * STORE_CORRUPT, STORE_READ_ONLY or OUTPUT_FULL.
+ * STORE_CORRUPT, STORE_READ_ONLY or OUTPUT_FULL. A Pulsar is connected to when it is first used.
  */
 export function pulsar(options: PulsarOptionsInput): IoSpec<PulsarClient> {
   return {
@@ -47,7 +48,9 @@ export function pulsar(options: PulsarOptionsInput): IoSpec<PulsarClient> {
     rehearse(given, read, name, dataDir) {
       const { url } = parseOptions(given, `io.${name}`);
       if (read !== null) parseRead(read, `read of ${name}`);
-      rehearseFile(fileOf(placeOf(url, dataDir)));
+      const place = placeOf(url, dataDir);
+      if (place.kind === 'server') wireOptionsOf(parseOptions(given, `io.${name}`), `io.${name}`);
+      else rehearseFile(fileOf(place));
     },
     client: clientOf,
   };
@@ -55,10 +58,15 @@ export function pulsar(options: PulsarOptionsInput): IoSpec<PulsarClient> {
 
 /** Drivers are loaded when they are opened: host threads need none. */
 async function driverOf(options: PulsarOptions, context: IoContext): Promise<PulsarDriver> {
-  const { EmbeddedBus } = await import('./bus/bus.ts');
   const { environment, log } = context;
+  const place = placeOf(options.url, context.dataDir);
+  if (place.kind === 'server') {
+    const { WireDriver } = await import('./wire/driver.ts');
+    return new WireDriver(wireOptionsOf(options, `io.${context.name}`), environment, log);
+  }
+  const { EmbeddedBus } = await import('./bus/bus.ts');
   const { clock } = environment;
-  const busOptions = { ...options, file: fileOf(placeOf(options.url, context.dataDir)), maxBytes: maxBytesOf(options) };
+  const busOptions = { ...options, file: fileOf(place), maxBytes: maxBytesOf(options) };
   const until = clock.now() + (context.first ? 0 : HANDOVER_MS);
   for (;;)
     try {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { optionReader } from '../../runtime/index.ts';
 import { urlFault } from './place.ts';
+import { serverShape } from './server-options.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -20,7 +21,7 @@ export const pulsarSchema = z.strictObject({
       if (message !== undefined) context.addIssue({ code: 'custom', message });
     })
     .meta({
-      doc: '`memory:` for a bus that lives as long as its thread, or file:PATH for one that lasts. PATH is a file, or a folder if it ends in / or has no extension; in the data folder, or the working directory where it begins with a dot.',
+      doc: '`memory:` for a bus that lives as long as its thread, file:PATH for one that lasts, or `pulsar://HOST:PORT`, `pulsar+ssl://HOST:PORT` (several hosts with commas) for a Pulsar. PATH is a file, or a folder if it ends in / or has no extension; in the data folder, or the working directory where it begins with a dot.',
     }),
   fsync: z.enum(['batch', 'none']).default('batch').meta({
     doc: 'file: when a publish or acknowledgement must be on the disk. batch: before it is answered, one sync for all that wait. none: when the system likes; a power cut may lose the last ones, a kill of the process does not.',
@@ -62,6 +63,7 @@ export const pulsarSchema = z.strictObject({
   producerIdleMs: z.number().min(1000).max(DAY).default(300_000).meta({
     doc: 'A producer that was not used for so long is closed; the next publish makes another.',
   }),
+  ...serverShape,
   consumerIdleMs: z.number().min(1000).max(DAY).default(60_000).meta({
     doc: 'A loop over consume() or read() that did not ask for so long is taken for gone: its consumer is closed, and its messages are given again. Longer than the handling of any one message.',
   }),

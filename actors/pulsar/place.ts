@@ -2,28 +2,38 @@
 import { statSync } from 'node:fs';
 import { extname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { dataPath } from '../../runtime/index.ts';
+import { asError, dataPath } from '../../runtime/index.ts';
+import { serviceUrl } from './wire/address.ts';
 
-export type Place = { readonly kind: 'memory' } | { readonly kind: 'file'; readonly path: string };
+export type Place =
+  | { readonly kind: 'memory' }
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'server'; readonly url: string };
+
+const SERVER = /^pulsar(\+ssl)?:/;
 
 /** The database in a folder. */
 const NAME = 'bus.db';
 
 /** What is wrong with a url; undefined for nothing. */
 export function urlFault(url: string): string | undefined {
-  if (/^pulsar(\+ssl)?:/.test(url))
-    return 'the driver for pulsar: and pulsar+ssl: comes with a later version; use memory: or file:PATH';
   try {
     placeOf(url, '/');
     return undefined;
-  } catch {
-    return 'expected memory: or file:PATH';
+  } catch (error) {
+    return SERVER.test(url)
+      ? asError(error).message
+      : 'expected memory:, file:PATH, pulsar://HOST:PORT or pulsar+ssl://HOST:PORT';
   }
 }
 
 /** Throws a TypeError for any other url. A path is in the data folder, unless it is absolute or begins with a dot. */
 export function placeOf(url: string, dataDir: string): Place {
   if (url === 'memory:') return { kind: 'memory' };
+  if (SERVER.test(url)) {
+    serviceUrl(url);
+    return { kind: 'server', url };
+  }
   if (!url.startsWith('file:')) throw new TypeError(`not a bus: ${url}`);
   const path = url.startsWith('file://') ? fileURLToPath(url) : url.slice('file:'.length);
   if (path === '' || path.includes('\0')) throw new TypeError(`not a path: ${url}`);
@@ -31,7 +41,7 @@ export function placeOf(url: string, dataDir: string): Place {
 }
 
 /** The file of the database. Looks at the disk to tell a file from a folder; what is not there is told by its name. */
-export function fileOf(place: Place): string {
+export function fileOf(place: Exclude<Place, { kind: 'server' }>): string {
   if (place.kind === 'memory') return ':memory:';
   const { path } = place;
   const found = statSync(path, { throwIfNoEntry: false });

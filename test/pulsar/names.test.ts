@@ -62,7 +62,10 @@ test('ids are read, written and compared', () => {
 
 test('a url names a bus in memory, or a file, or the database in a folder; relative ones are in the data folder', async () => {
   const folder = await tempFolder('pulsar');
-  const fileAt = (url: string): string => fileOf(placeOf(url, '/data'));
+  const fileAt = (url: string): string => {
+    const place = placeOf(url, '/data');
+    return place.kind === 'server' ? place.url : fileOf(place);
+  };
   expect(fileAt('memory:')).toBe(':memory:');
   expect(fileAt(`file:${folder}`)).toBe(`${folder}/bus.db`);
   expect(fileAt(`file://${folder}/x.y`)).toBe(`${folder}/x.y`);
@@ -71,8 +74,12 @@ test('a url names a bus in memory, or a file, or the database in a folder; relat
   expect(fileAt('file:./not-there')).toBe(`${process.cwd()}/not-there/bus.db`);
   expect(fileAt('file:/not-there.db/')).toBe('/not-there.db/bus.db');
   expect(urlFault('memory:')).toBeUndefined();
-  for (const url of ['pulsar://localhost:6650', 'pulsar+ssl://a:1,b:2'])
-    expect(urlFault(url)).toMatch(/comes with a later version/);
+  for (const url of ['pulsar://localhost', 'pulsar+ssl://a:1,b:2', 'pulsar://[::1]:6650']) {
+    expect(urlFault(url)).toBeUndefined();
+    expect(fileAt(url)).toBe(url);
+  }
+  for (const url of ['pulsar:', 'pulsar://', 'pulsar://a:0', 'pulsar://a:1,', 'pulsar://a/b', 'pulsar://a:70000'])
+    expect(urlFault(url)).toMatch(/HOST:PORT/);
   for (const url of ['', 'file:', 'memory', 'http://x', './bus', 'file:a\0b'])
-    expect(urlFault(url)).toBe('expected memory: or file:PATH');
+    expect(urlFault(url)).toBe('expected memory:, file:PATH, pulsar://HOST:PORT or pulsar+ssl://HOST:PORT');
 });

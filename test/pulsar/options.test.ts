@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type PulsarOptionsInput, pulsar } from '../../actors/pulsar/index.ts';
 import { maxBytesOf, parseOptions, parseRead } from '../../actors/pulsar/options.ts';
+import { wireOptionsOf } from '../../actors/pulsar/server-options.ts';
 import { errorFrom } from '../support/runtimes.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { busAt, opened } from './support.ts';
@@ -24,6 +25,15 @@ test('little need be said', () => {
     retention: { ms: 86_400_000, bytes: 256 * 1024 * 1024 },
     producerIdleMs: 300_000,
     consumerIdleMs: 60_000,
+    tls: { checkHost: true },
+    profile: 'default',
+    batch: { by: 'key' },
+    compressFrom: 1024,
+    sendTimeoutMs: 30_000,
+    connectMs: 10_000,
+    operationMs: 30_000,
+    keepAliveMs: 30_000,
+    discoveryMs: 60_000,
   });
   expect(parseRead({ topic: 't', subscription: 's' }, 'read of bus')).toEqual({
     topic: 't',
@@ -42,21 +52,34 @@ test('little need be said', () => {
 
 test('what is wrong is said with its path', async () => {
   expect(faults({})).toEqual([expect.stringMatching(/^url: /)]);
-  expect(faults({ url: 'redis://x' })).toEqual(['url: expected memory: or file:PATH']);
+  expect(faults({ url: 'redis://x' })).toEqual([
+    'url: expected memory:, file:PATH, pulsar://HOST:PORT or pulsar+ssl://HOST:PORT',
+  ]);
   expect(faults({ url: 'memory:', fsync: 'often', retention: { ms: -1 }, maxMessageBytes: 5, x: 1 })).toHaveLength(4);
   expect(await errorFrom(opened({ url: 'bus' }))).toMatchObject({
     code: 'CONFIG_INVALID',
-    message: 'CONFIG_INVALID: io.bus.url: expected memory: or file:PATH',
+    message: 'CONFIG_INVALID: io.bus.url: expected memory:, file:PATH, pulsar://HOST:PORT or pulsar+ssl://HOST:PORT',
     place: { at: 'io.bus' },
   });
 });
 
-test('a server is for a later version', async () => {
-  for (const url of ['pulsar://localhost:6650', 'pulsar+ssl://a:6651'])
-    expect(faults({ url })).toEqual([
-      'url: the driver for pulsar: and pulsar+ssl: comes with a later version; use memory: or file:PATH',
-    ]);
-  expect((await errorFrom(opened({ url: 'pulsar://localhost' }))).code).toBe('CONFIG_INVALID');
+test('a server: batches, codec and bound are of the profile, unless they are said', async () => {
+  const wire = (options: Record<string, unknown>) =>
+    wireOptionsOf(parseOptions({ url: 'pulsar://localhost', ...options }, 'io.bus'), 'io.bus');
+  expect(wire({})).toMatchObject({
+    batching: { messages: 100, bytes: 131_072, delayMs: 100, by: 'key' },
+    maxPending: 500,
+    codec: 'none',
+  });
+  expect(wire({ profile: 'high-throughput', batch: { delayMs: 5 } })).toMatchObject({
+    batching: { messages: 1000, bytes: 1_048_576, delayMs: 5, by: 'key' },
+    maxPending: 5000,
+    codec: 'lz4',
+  });
+  expect(wire({ compression: 'zstd', maxPending: 7 })).toMatchObject({ codec: 'zstd', maxPending: 7 });
+  expect(faults({ url: 'pulsar://a:6650,b', adminUrl: 'http://a:8080', auth: { token: 'env:TOKEN' } })).toEqual([]);
+  expect(faults({ url: 'pulsar://a', adminUrl: 'a:8080', auth: { user: 'x' }, compression: 'rar' })).toHaveLength(3);
+  expect(() => wire({ tls: { ca: '/not/there.pem' } })).toThrow(/io\.bus\.tls\.ca: ENOENT/);
 });
 
 test('a rehearsal says what the start would, and leaves nothing behind', async () => {

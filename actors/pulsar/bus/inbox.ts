@@ -1,8 +1,8 @@
 /** The messages that a consumer was given ahead and has not taken yet, of all its topics, and who waits for the next one. */
 import { KeymillError } from '../../../runtime/index.ts';
 import type { InMessage } from '../contract.ts';
+import { Takers } from '../takers.ts';
 import type { Member } from './member.ts';
-import { Takers } from './takers.ts';
 import type { Given } from './topic.ts';
 
 /** Bytes that one consumer may be given ahead. A single larger message is given all the same. */

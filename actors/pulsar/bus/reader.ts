@@ -1,7 +1,7 @@
 /** A reader of the embedded bus: reads on by itself, a chunk of a partition at a time, and keeps nothing but where it is. */
 import { KeymillError } from '../../../runtime/index.ts';
 import type { InMessage, Reader, ReaderOptions, StartPosition } from '../contract.ts';
-import { Takers } from './takers.ts';
+import { Takers } from '../takers.ts';
 import type { Topic } from './topic.ts';
 
 const CHUNK_BYTES = 1024 * 1024;

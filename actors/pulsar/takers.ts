@@ -1,5 +1,5 @@
 /** Those who wait for the next message of a consumer or reader: the first to come is the first served. */
-import type { InMessage } from '../contract.ts';
+import type { InMessage } from './contract.ts';
 
 interface Taker {
   resolve(message: InMessage): void;
