@@ -20,6 +20,7 @@ const unit = [
   'docs',
   'house',
   'bench',
+  'support',
 ];
 
 export default defineConfig({
@@ -45,6 +46,10 @@ export default defineConfig({
         test: { name: 'faults', include: ['test/faults/**/*.test.ts'], testTimeout: 90_000, maxWorkers: 1 },
       },
       { extends: true, test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], testTimeout: 180_000, maxWorkers: 1 } },
+      {
+        extends: true,
+        test: { name: 'servers', include: ['test/servers/**/*.test.ts'], testTimeout: 60_000, maxWorkers: 1 },
+      },
     ],
   },
 });

@@ -19,6 +19,8 @@ export { DEFAULT_IO_POLICY } from './io/contract.ts';
 export { dataPath } from './io/data-path.ts';
 export { type OptionReader, optionReader } from './io/option-reader.ts';
 export { compareVersions, type Version } from './io/version.ts';
+export { LatencyHistogram } from './observe/latency-histogram.ts';
+export type { IoMetric } from './observe/stats.ts';
 export type { ActorSummary, Health, HotKey, Summary } from './observe/summary.ts';
 export { type PolicyOptions, type PolicyOptionsInput, policySchema } from './policies/options.ts';
 export { createPolicy, type Policy } from './policies/policy.ts';

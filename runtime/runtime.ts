@@ -438,6 +438,7 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
       sources: [],
       lanes: this.#supervisor.main.sender.snapshots(),
       policies: [],
+      ios: [],
       ...this.#supervisor.main.backlog,
       heapUsed: memory.heapUsed,
       heapLimit: memory.heapTotal,

@@ -4,15 +4,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failuresOf, type VitestReport } from './failures.ts';
+import { startBeside } from './services/beside.ts';
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 const folder = mkdtempSync(join(tmpdir(), 'keymill-test-'));
 
-function step(name: string, command: string, args: string[]): boolean {
+function step(name: string, command: string, args: string[], env: Readonly<Record<string, string>> = {}): boolean {
   const began = Date.now();
   process.stdout.write(`\n── ${name}\n`);
-  const { status } = spawnSync(command, args, { stdio: 'inherit' });
+  const { status } = spawnSync(command, args, { stdio: 'inherit', env: { ...process.env, ...env } });
   process.stdout.write(
     `── ${name}: ${status === 0 ? 'ok' : `FAILED (${status})`} in ${((Date.now() - began) / 1000).toFixed(1)} s\n`,
   );
@@ -30,17 +31,11 @@ function check(name: string, command: string, args: string[]): void {
   else fail([name]);
 }
 
-function tests(project: string): void {
+function tests(project: string, env: Readonly<Record<string, string>> = {}): void {
   const file = join(folder, `${project}.json`);
-  const ok = step(`tests: ${project}`, process.execPath, [
-    'node_modules/vitest/vitest.mjs',
-    'run',
-    '--project',
-    project,
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${file}`,
-  ]);
+  const output = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
+  const args = ['node_modules/vitest/vitest.mjs', 'run', '--project', project, ...output];
+  const ok = step(`tests: ${project}`, process.execPath, args, env);
   try {
     const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
     counts.passed += report.numPassedTests;
@@ -52,10 +47,15 @@ function tests(project: string): void {
   }
 }
 
+const services = startBeside();
 const bin = (name: string): string => join('node_modules', '.bin', name);
 check('types', bin('tsc'), ['--noEmit']);
 check('lint and format', bin('biome'), ['check', '--error-on-warnings', '.']);
 for (const project of ['unit', 'simulation', 'faults', 'e2e']) tests(project);
+const { env, said } = await services.ready;
+process.stdout.write(`\n${said}`);
+tests('servers', env);
+services.stop();
 rmSync(folder, { recursive: true, force: true });
 if (failures.length > 0) process.stdout.write(`\nfailed:\n${failures.map(name => `  ${name}\n`).join('')}`);
 process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`);

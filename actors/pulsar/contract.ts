@@ -144,6 +144,18 @@ export interface Reader {
   close(): Promise<void>;
 }
 
+/** What a driver counts, for metrics. */
+export interface DriverNumbers {
+  /** Messages published to dead-letter topics. */
+  readonly buried: number;
+  /** Times that a producer or consumer had to be attached again. */
+  readonly reconnects: number;
+  /** Connections to brokers. */
+  readonly connections: number;
+  /** Producers and consumers of topics and partitions, readers among them. */
+  readonly attachments: Readonly<Record<'producer' | 'consumer', Readonly<Record<'connecting' | 'ready', number>>>>;
+}
+
 export interface PulsarDriver {
   createProducer(options: ProducerOptions): Promise<Producer>;
   subscribe(options: ConsumerOptions): Promise<Consumer>;
@@ -154,6 +166,7 @@ export interface PulsarDriver {
   createTopic(topic: string, partitions?: number): Promise<void>;
   /** Rejects with TOPIC_MISSING. */
   stats(topic: string): Promise<TopicStats>;
+  numbers(): DriverNumbers;
   /** Succeeds when the bus can be reached. */
   probe(): Promise<void>;
   /** Closes all that it gave, flushes what is under way. */

@@ -111,13 +111,12 @@ export class Loop implements AsyncIterator<Delivery, undefined> {
 
   /** Sends what is to be acknowledged, one ask at a time: a slow loop one by one, a fast one many together. Never rejects. */
   #settle(): Promise<void> {
-    this.#settling ??= this.#settleAll().finally(() => {
-      this.#settling = null;
-    });
+    this.#settling ??= this.#settleAll();
     return this.#settling;
   }
 
   async #settleAll(): Promise<void> {
+    await null; // it is kept before it can end
     try {
       while (this.#acks.length > 0) {
         if (this.#session === null) await this.#open();
@@ -133,6 +132,7 @@ export class Loop implements AsyncIterator<Delivery, undefined> {
       this.#fault ??= { error };
       this.#interrupt();
     }
+    this.#settling = null; // in this very turn: what is added later must begin another, or it would not be sent
   }
 
   #open(): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import type { Environment, Timer } from '../../runtime/index.ts';
 import type { InMessage } from './contract.ts';
+import type { Meters } from './meters.ts';
 
 const MAX_MESSAGES = 256;
 const MAX_BYTES = 1024 * 1024;
@@ -11,6 +12,7 @@ const MAX_BYTES = 1024 * 1024;
 export class Pump {
   readonly #next: (signal: AbortSignal) => Promise<InMessage>;
   readonly #environment: Environment;
+  readonly #meters: Pick<Meters, 'received'>;
   readonly #stop = new AbortController();
   #messages: InMessage[] = [];
   #bytes = 0;
@@ -18,9 +20,14 @@ export class Pump {
   #fault: { readonly error: unknown } | null = null;
   #wake: (() => void) | null = null;
 
-  constructor(next: (signal: AbortSignal) => Promise<InMessage>, environment: Environment) {
+  constructor(
+    next: (signal: AbortSignal) => Promise<InMessage>,
+    environment: Environment,
+    meters: Pick<Meters, 'received'>,
+  ) {
     this.#next = next;
     this.#environment = environment;
+    this.#meters = meters;
     this.#run();
   }
 
@@ -98,6 +105,7 @@ export class Pump {
       while (this.#messages.length < MAX_MESSAGES && this.#bytes < MAX_BYTES && !signal.aborted) {
         const message = await this.#next(signal);
         this.#messages.push(message);
+        this.#meters.received++;
         this.#bytes += message.payload?.length ?? 0;
         this.wake();
       }

@@ -7,6 +7,7 @@
 import {
   describe,
   type IoContext,
+  type IoMetric,
   type IoReply,
   type IoResource,
   isKeymillError,
@@ -15,6 +16,7 @@ import {
 } from '../../runtime/index.ts';
 import { isPulsarOp, type Opened, type OpenOp, type Polled, type PulsarOp, type Settled } from './asks.ts';
 import type { Consumer, MessageId, PulsarDriver, Reader } from './contract.ts';
+import { Meters } from './meters.ts';
 import { type PulsarOptions, parseRead } from './options.ts';
 import { ProducerPool } from './producer-pool.ts';
 import { Session } from './session.ts';
@@ -25,6 +27,7 @@ export class PulsarResource implements IoResource {
   readonly #options: PulsarOptions;
   readonly #context: IoContext;
   readonly #pool: ProducerPool;
+  readonly #meters: Meters;
   readonly #sessions = new Map<string, Session>();
   /** Sessions of another incarnation of this thread must not be taken for one of this. */
   readonly #nonce: string;
@@ -36,6 +39,7 @@ export class PulsarResource implements IoResource {
     this.#options = options;
     this.#context = context;
     const { clock, random } = context.environment;
+    this.#meters = new Meters(clock);
     this.#nonce = Math.floor(random() * 2 ** 40).toString(36);
     this.#pool = new ProducerPool(driver, clock, { name: options.producerName, idleMs: options.producerIdleMs });
   }
@@ -53,7 +57,16 @@ export class PulsarResource implements IoResource {
   }
 
   source(read: Record<string, unknown>): SourceHalf {
-    return new PulsarSource(this.#driver, parseRead(read, `read of ${this.#context.name}`), this.#context);
+    return new PulsarSource(
+      this.#driver,
+      parseRead(read, `read of ${this.#context.name}`),
+      this.#context,
+      this.#meters,
+    );
+  }
+
+  metrics(): readonly IoMetric[] {
+    return this.#meters.metrics(this.#driver.numbers());
   }
 
   probe(): Promise<void> {
@@ -94,7 +107,7 @@ export class PulsarResource implements IoResource {
   /** All are answered before one that failed is told of, or asking again would overtake the others. */
   #publish({ topic, messages }: Extract<PulsarOp, { op: 'publish' }>): Promise<MessageId[]> {
     return this.#pool.use(topic, async producer => {
-      const sent = await Promise.allSettled(messages.map(message => producer.send(message)));
+      const sent = await Promise.allSettled(messages.map(message => this.#meters.publish(producer.send(message))));
       return sent.map(one => {
         if (one.status === 'rejected') throw one.reason;
         return one.value;
@@ -116,7 +129,7 @@ export class PulsarResource implements IoResource {
     }
     const name = `${this.#nonce}-${this.#count++}`;
     const ended = (): void => void this.#sessions.delete(name);
-    const session = new Session(of, this.#context.environment, this.#options.consumerIdleMs, ended);
+    const session = new Session(of, this.#context.environment, this.#meters, this.#options.consumerIdleMs, ended);
     this.#sessions.set(name, session);
     return { session: name };
   }

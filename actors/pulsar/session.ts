@@ -5,6 +5,7 @@
 import { type Environment, isKeymillError, type Timer } from '../../runtime/index.ts';
 import type { Polled } from './asks.ts';
 import type { Consumer, MessageId, Reader } from './contract.ts';
+import type { Meters } from './meters.ts';
 import { Pump } from './pump.ts';
 
 /** A poll is answered by then, with or without messages; well below the time-out of the I/O policy. */
@@ -18,6 +19,7 @@ export class Session {
   /** Begins with the first poll: what is acknowledged before that must not be taken. */
   #pump: Pump | null = null;
   readonly #environment: Environment;
+  readonly #meters: Meters;
   readonly #idleMs: number;
   readonly #ended: () => void;
   #asks = 0;
@@ -29,12 +31,14 @@ export class Session {
   constructor(
     of: { consumer: Consumer } | { reader: Reader },
     environment: Environment,
+    meters: Meters,
     idleMs: number,
     ended: () => void,
   ) {
     this.#consumer = 'consumer' in of ? of.consumer : null;
     this.#reader = 'reader' in of ? of.reader : null;
     this.#environment = environment;
+    this.#meters = meters;
     this.#idleMs = idleMs;
     this.#ended = ended;
     this.#askedAt = environment.clock.now();
@@ -45,7 +49,11 @@ export class Session {
   async poll(isUpToEnd: boolean, signal: AbortSignal): Promise<Polled> {
     return this.#asked(async () => {
       if (this.#isClosed) return GONE;
-      this.#pump ??= new Pump(stop => this.#consumer?.receive(stop) ?? this.#reader!.next(stop), this.#environment);
+      this.#pump ??= new Pump(
+        stop => this.#consumer?.receive(stop) ?? this.#reader!.next(stop),
+        this.#environment,
+        this.#meters,
+      );
       try {
         if (isUpToEnd && (await this.#isAtEnd(this.#pump))) return { messages: [], isEnd: true };
         await this.#pump.wait(POLL_MS, signal);
@@ -60,6 +68,7 @@ export class Session {
 
   async acknowledge(ids: readonly MessageId[]): Promise<void> {
     await this.#asked(async () => this.#consumer?.acknowledge(ids));
+    this.#meters.processed += ids.length;
   }
 
   async close(): Promise<void> {

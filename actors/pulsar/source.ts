@@ -22,6 +22,7 @@ import {
 } from '../../runtime/index.ts';
 import type { Consumer, InMessage, MessageId, PulsarDriver } from './contract.ts';
 import { jsonOf, textOf } from './delivery.ts';
+import type { Meters } from './meters.ts';
 import type { ReadOptions } from './options.ts';
 import { Pump } from './pump.ts';
 
@@ -34,6 +35,7 @@ export class PulsarSource implements SourceHalf {
   readonly #driver: PulsarDriver;
   readonly #options: ReadOptions;
   readonly #context: IoContext;
+  readonly #meters: Meters;
   #consumer: Consumer | null = null;
   #pump: Pump | null = null;
   #next: Position;
@@ -46,10 +48,11 @@ export class PulsarSource implements SourceHalf {
   #stirredAt = 0;
   #isFinishing = false;
 
-  constructor(driver: PulsarDriver, options: ReadOptions, context: IoContext) {
+  constructor(driver: PulsarDriver, options: ReadOptions, context: IoContext, meters: Meters) {
     this.#driver = driver;
     this.#options = options;
     this.#context = context;
+    this.#meters = meters;
     this.traits = { replayable: true, ordered: options.type !== 'Shared', contiguous: false, stable: false };
     this.#next = Math.floor(context.environment.clock.wall()) * POSITIONS_A_MS;
   }
@@ -69,7 +72,7 @@ export class PulsarSource implements SourceHalf {
     });
     this.#consumer = consumer;
     await this.#payOwed().catch(() => undefined); // before it is taken again
-    const pump = new Pump(stop => consumer.receive(stop), this.#context.environment);
+    const pump = new Pump(stop => consumer.receive(stop), this.#context.environment, this.#meters);
     this.#pump = pump;
     this.#stirredAt = this.#now();
     while (!signal.aborted && !pump.isStopped) {
@@ -163,6 +166,7 @@ export class PulsarSource implements SourceHalf {
     this.#owed = [];
     try {
       await this.#consumer.acknowledge(ids);
+      this.#meters.processed += ids.length;
     } catch (error) {
       this.#owed = [...ids, ...this.#owed];
       this.#owedTimer?.cancel();

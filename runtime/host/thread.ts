@@ -322,6 +322,9 @@ export class Thread {
       sources: this.#runners.map(runner => runner.snapshot()),
       lanes: this.host.sender.snapshots(),
       policies: this.#ios.flatMap(io => io.policy?.snapshot() ?? []),
+      ios: this.#ios.flatMap(({ name, resource }) =>
+        resource?.metrics ? [{ name, metrics: resource.metrics() }] : [],
+      ),
       ...this.host.backlog,
       ...this.#powers.measure(),
     };

@@ -4,6 +4,7 @@
  * one bulk insert. Its source half feeds the topology; its sink half is its asks.
  */
 import type { Environment } from '../environment.ts';
+import type { IoMetric } from '../observe/stats.ts';
 import type { PolicyOptionsInput } from '../policies/options.ts';
 import type { Key, Log, MaybePromise, SourceHalf, SourceTraits } from '../topology/define.ts';
 
@@ -32,6 +33,8 @@ export interface IoResource {
   probe?(): Promise<void>;
   /** The runtime drains: asks that wait for something to come are answered now, and refused with RUNTIME_STOPPED from now on. */
   drain?(): void;
+  /** What it measures of itself, each time the same series. */
+  metrics?(): readonly IoMetric[];
   /** Flushes and lets go of everything. */
   close(): MaybePromise<void>;
 }

@@ -27,6 +27,7 @@ const SOURCE = ['source'] as const;
 const POLICY = ['policy'] as const;
 /** `kind` is main, host or io, and does not change for a thread. */
 const THREAD = ['thread', 'kind'] as const;
+const IO = ['io'] as const;
 /** Attributes that OpenTelemetry's messaging conventions ask for, in Prometheus spelling. */
 const OTEL = ['messaging_system', 'messaging_operation_name', 'messaging_destination_name'] as const;
 
@@ -145,6 +146,38 @@ export const METRICS = {
   keymill_policy_retries_total: counter('calls', POLICY, 'X1', 'Calls that a policy repeated.'),
   keymill_policy_timeouts_total: counter('calls', POLICY, 'X1', 'Calls that a policy cut off.'),
   keymill_policy_rejected_total: counter('calls', POLICY, 'X2', 'Calls refused by a breaker or a bulkhead.'),
+
+  pulsar_publish_attempt_total: counter('messages', IO, 'G1044', 'Messages that were to be published.'),
+  pulsar_publish_success_total: counter('messages', IO, 'G1044', 'Messages that a topic has.'),
+  pulsar_publish_failure_total: counter(
+    'messages',
+    IO,
+    'G1044',
+    'Messages that could not be published; asked for again, they count again.',
+  ),
+  pulsar_publish_seconds: summary('seconds', IO, 'P15', 'Time from asking for a publish to its confirmation.'),
+  pulsar_publish_pending: gauge('messages', IO, 'P15', 'Messages that are being published.'),
+  pulsar_consumer_message_received_total: counter(
+    'messages',
+    IO,
+    'G1044',
+    'Messages that consumers and readers were given.',
+  ),
+  pulsar_consumer_message_processed_total: counter('messages', IO, 'G1044', 'Messages that were acknowledged.'),
+  pulsar_consumer_message_dlq_total: counter('messages', IO, 'G1044', 'Messages published to dead-letter topics.'),
+  pulsar_attachments: gauge(
+    'attachments',
+    ['io', 'kind', 'state'],
+    'P15',
+    'Producers and consumers of topics and partitions by state: connecting, ready.',
+  ),
+  pulsar_connections: gauge('connections', IO, 'P15', 'Connections to brokers.'),
+  pulsar_reconnects_total: counter(
+    'attachments',
+    IO,
+    'P15',
+    'Times that a producer or consumer had to be attached again.',
+  ),
 
   keymill_ready: gauge('0/1', [], 'O3', '1 when the runtime is ready.'),
   keymill_info: gauge('1', ['version', 'node'], 'O3', 'Always 1; the labels are the versions.'),

@@ -5,7 +5,14 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import { HistogramSummary, HistogramTotal } from './histogram.ts';
 import { METRIC_NAMES, type MetricName, metricRow } from './metric-names.ts';
-import type { ActorSnapshot, LaneSnapshot, PolicySnapshot, SourceSnapshot, ThreadSnapshot } from './stats.ts';
+import type {
+  ActorSnapshot,
+  IoSnapshot,
+  LaneSnapshot,
+  PolicySnapshot,
+  SourceSnapshot,
+  ThreadSnapshot,
+} from './stats.ts';
 
 type Labels = Record<string, string>;
 type GaugeValue = { name: MetricName; labels: Labels; value: number };
@@ -179,6 +186,7 @@ export class MetricsRegistry {
     for (const source of snapshot.sources) this.#takeSource(snapshot, source);
     for (const lane of snapshot.lanes) this.#takeLane(snapshot, lane);
     for (const policy of snapshot.policies) this.#takePolicy(snapshot, policy);
+    for (const io of snapshot.ios) this.#takeIo(snapshot, io);
   }
 
   #takeActor({ thread, incarnation }: ThreadSnapshot, actor: string, stats: ActorSnapshot): void {
@@ -271,6 +279,21 @@ export class MetricsRegistry {
       this.#count(`keymill_policy_${what}_total`, { policy }, String(thread), incarnation, snapshot[what]);
     for (const state of BREAKER_STATES)
       this.#gauge('keymill_breaker_state', { policy, state }, snapshot.breaker === state ? 1 : 0, Math.max);
+  }
+
+  #takeIo({ thread, incarnation }: ThreadSnapshot, { name: io, metrics }: IoSnapshot): void {
+    for (const { name, labels, value } of metrics) {
+      const all = { io, ...labels };
+      if (typeof value !== 'number') {
+        const total = getOr(this.#histograms, seriesId(name, all), () => {
+          const made = new HistogramTotal();
+          this.#summaries.get(name)!.show(all, made);
+          return made;
+        });
+        total.take(thread, incarnation, value);
+      } else if (metricRow(name).type === 'counter') this.#count(name, all, String(thread), incarnation, value);
+      else this.#gauge(name, all, value, add);
+    }
   }
 
   #count(name: MetricName | HiddenTotal, labels: Labels, part: string, incarnation: number, value: number): void {

@@ -6,6 +6,7 @@
 import type { BatchTrigger } from '../topology/define.ts';
 import { ACTOR_WORDS, DROP_REASONS, WORD } from './counts.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
+import type { MetricName } from './metric-names.ts';
 
 /** Milliseconds as whole µs, as a latency histogram takes them. */
 export function micros(ms: number): number {
@@ -213,6 +214,19 @@ export interface PolicySnapshot {
   rejected: number;
 }
 
+/** What an I/O actor measures of itself: a metric of the table (metric-names.ts), whose label `io` is added. */
+export interface IoMetric {
+  readonly name: MetricName;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** A counter since the opening, a gauge, or for a summary the words of a LatencyHistogram of µs. */
+  readonly value: number | Float64Array;
+}
+
+export interface IoSnapshot {
+  readonly name: string;
+  readonly metrics: readonly IoMetric[];
+}
+
 export interface ThreadSnapshot {
   /** Index of the thread: 0 is the supervisor's. */
   thread: number;
@@ -222,6 +236,7 @@ export interface ThreadSnapshot {
   sources: SourceSnapshot[];
   lanes: LaneSnapshot[];
   policies: PolicySnapshot[];
+  ios: IoSnapshot[];
   /** Bytes of heap used and its limit, share of time the loop was busy since the last snapshot, CPU seconds. */
   /** Messages, and bytes, of frames that came and wait packed. */
   backlogMessages: number;

@@ -1,5 +1,6 @@
 /** Snapshots for the tests of runtime/observe: every figure is there, and a test sets the ones it looks at. */
 import { LatencyHistogram } from '../../runtime/observe/latency-histogram.ts';
+import { METRIC_NAMES, metricRow } from '../../runtime/observe/metric-names.ts';
 import type { MetricsExtra } from '../../runtime/observe/registry.ts';
 import type { ActorSnapshot, ThreadSnapshot } from '../../runtime/observe/stats.ts';
 
@@ -53,6 +54,7 @@ export function threadSnapshot(some: Partial<ThreadSnapshot> = {}): ThreadSnapsh
     sources: [],
     lanes: [],
     policies: [],
+    ios: [],
     backlogMessages: 0,
     backlogBytes: 0,
     heapUsed: 32 * 2 ** 20,
@@ -97,6 +99,16 @@ export function fullSnapshot(): ThreadSnapshot {
     ],
     lanes: [
       { from: 1, to: 2, frames: 3, messages: 100, bytes: 4096, outboxMessages: 5, outboxBytes: 500, replayed: 0 },
+    ],
+    ios: [
+      {
+        name: 'pulsar',
+        metrics: METRIC_NAMES.filter(name => name.startsWith('pulsar_')).map(name => ({
+          name,
+          labels: name === 'pulsar_attachments' ? { kind: 'producer', state: 'ready' } : {},
+          value: metricRow(name).type === 'summary' ? histogramOf(3000).words : 3,
+        })),
+      },
     ],
     policies: [{ name: 'bank', breaker: 'open', calls: 9, failures: 5, retries: 4, timeouts: 1, rejected: 2 }],
   });

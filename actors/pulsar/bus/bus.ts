@@ -13,6 +13,7 @@ import { describe, type Environment, KeymillError, type Log } from '../../../run
 import type {
   Consumer,
   ConsumerOptions,
+  DriverNumbers,
   Producer,
   ProducerOptions,
   PulsarDriver,
@@ -67,6 +68,7 @@ export class EmbeddedBus implements PulsarDriver {
   /** For names that are made up, and members. */
   readonly #nonce: string;
   #count = 0;
+  #buried = 0;
   #closing: Promise<void> | null = null;
 
   /** Throws STORE_IN_USE, STORE_CORRUPT, STORE_READ_ONLY, OUTPUT_FULL, IO_FAILED. */
@@ -194,6 +196,19 @@ export class EmbeddedBus implements PulsarDriver {
     };
   }
 
+  numbers(): DriverNumbers {
+    const attached = (ready: number) => ({ connecting: 0, ready });
+    return {
+      buried: this.#buried,
+      reconnects: 0,
+      connections: 0,
+      attachments: {
+        producer: attached(this.#producers.size),
+        consumer: attached(this.#consumers.size + this.#readers.size),
+      },
+    };
+  }
+
   async probe(): Promise<void> {
     this.#mustBeOpen();
     this.#store.probe(this.#committer.wanted);
@@ -275,6 +290,9 @@ export class EmbeddedBus implements PulsarDriver {
         .do(transaction => {
           topic.append(transaction, letter, `${subscription.name}-DLQ`, topic.next);
           subscription.cursor.ack(transaction, seq);
+        })
+        .then(() => {
+          this.#buried++;
         })
         .catch(lost);
     } catch (error) {

@@ -111,7 +111,7 @@ export class Arrivals {
       if (isDead) dead.push(message);
       else {
         kept++;
-        inbox.put({ owner, message, ledger, entry, index });
+        inbox.put({ owner, message, ledger, entry, index, held });
       }
     });
     if (charged > kept) this.#needs.give(charged - kept);

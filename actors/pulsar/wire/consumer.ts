@@ -11,6 +11,7 @@ import type {
 } from '../contract.ts';
 import { type IdParts, parseId } from '../message-id.ts';
 import { deadLetterTopic } from '../topic-name.ts';
+import type { Attachment } from './attachment.ts';
 import { Inbox } from './inbox.ts';
 import { PartitionConsumer } from './partition-consumer.ts';
 import type { ClientParts } from './producer.ts';
@@ -20,7 +21,7 @@ export interface ConsumerNeeds {
   /** Full names of the topics and partitions that it is to read, as it is now, with the partition of each. */
   found(): Promise<readonly { readonly topic: string; readonly partition: number }[]>;
   /** Publishes a dead letter; resolves when the topic has it. */
-  publish(topic: string, message: OutMessage): Promise<MessageId>;
+  publish(topic: string, message: OutMessage): Promise<void>;
   closed(consumer: WireConsumer): void;
   readonly discoveryMs: number;
 }
@@ -62,18 +63,22 @@ export class WireConsumer implements Consumer {
     return consumer;
   }
 
-  async receive(signal?: AbortSignal): Promise<InMessage> {
-    const message = await this.#inbox.take(signal);
-    return message;
+  /** One for each topic or partition. */
+  get attachments(): readonly Attachment[] {
+    return [...this.#children.values()].map(child => child.attachment);
+  }
+
+  receive(signal?: AbortSignal): Promise<InMessage> {
+    return this.#inbox.take(signal);
   }
 
   async acknowledge(ids: readonly MessageId[]): Promise<void> {
     this.#mustBeOpen();
-    const acks: Promise<void>[] = [];
+    const acks = new Set<Promise<void>>(); // those of one turn and partition are one
     for (const id of ids) {
       const parts = parseId(id);
-      const child = this.#childOf(parts);
-      if (child) acks.push(child.acknowledge(parts));
+      const acked = this.#childOf(parts)?.acknowledge(parts);
+      if (acked) acks.add(acked);
     }
     await Promise.all(acks);
   }
@@ -189,13 +194,18 @@ export class WireConsumer implements Consumer {
   }
 
   async #bury(topic: string, message: InMessage): Promise<void> {
-    const { payload, key, orderingKey, properties, eventTime, id, topic: origin } = message;
+    const { payload, key, orderingKey, properties, eventTime, id, topic: origin, redeliveryCount } = message;
     await this.#needs.publish(topic, {
       payload,
       key: key ?? undefined,
       orderingKey: orderingKey ?? undefined,
       eventTime: eventTime ?? undefined,
-      properties: { ...properties, REAL_TOPIC: origin, ORIGIN_MESSAGE_ID: id },
+      properties: {
+        ...properties,
+        REAL_TOPIC: origin,
+        ORIGIN_MESSAGE_ID: id,
+        RECONSUMETIMES: String(redeliveryCount),
+      },
     });
   }
 

@@ -11,6 +11,7 @@ import { type Environment, KeymillError, type Log } from '../../../runtime/index
 import type {
   Consumer,
   ConsumerOptions,
+  DriverNumbers,
   OutMessage,
   Producer,
   ProducerOptions,
@@ -65,12 +66,13 @@ export class WireDriver implements PulsarDriver {
   readonly #lookup: Lookup;
   readonly #admin: Admin | null;
   readonly #parts: ClientParts;
-  readonly #open = new Set<{ close(): Promise<void> }>();
+  readonly #open = new Set<TopicProducer | WireConsumer | WireReader>();
   /** Of dead letters. */
   readonly #pool: ProducerPool;
   readonly #nonce: string;
   #ids = 0;
   #names = 0;
+  #buried = 0;
   #closing: Promise<void> | null = null;
 
   constructor(options: WireOptions, environment: Environment, log: Log) {
@@ -127,7 +129,10 @@ export class WireDriver implements PulsarDriver {
     const needs: ConsumerNeeds = {
       parts: this.#parts,
       found,
-      publish: (topic: string, message: OutMessage) => this.#pool.use(topic, producer => producer.send(message)),
+      publish: async (topic: string, message: OutMessage) => {
+        await this.#pool.use(topic, producer => producer.send(message));
+        this.#buried++;
+      },
       closed: one => this.#open.delete(one),
       discoveryMs: this.#options.discoveryMs,
     };
@@ -172,6 +177,19 @@ export class WireDriver implements PulsarDriver {
     return this.#admin.stats(full, await this.#lookup.partitions(full, false));
   }
 
+  numbers(): DriverNumbers {
+    const states = { producer: { connecting: 0, ready: 0 }, consumer: { connecting: 0, ready: 0 } };
+    let reconnects = 0;
+    for (const one of this.#open) {
+      const kind = one instanceof TopicProducer ? states.producer : states.consumer;
+      for (const { state, count } of one.attachments) {
+        if (state !== 'closed') kind[state]++;
+        reconnects += Math.max(0, count - 1);
+      }
+    }
+    return { buried: this.#buried, reconnects, connections: this.#connections.count, attachments: states };
+  }
+
   async probe(): Promise<void> {
     this.#mustBeOpen();
     await this.#connections.toService();
@@ -212,7 +230,7 @@ export class WireDriver implements PulsarDriver {
     return Array.from({ length: count }, (_, n) => ({ topic: partitionOf(full, n), partition: n }));
   }
 
-  #kept<T extends { close(): Promise<void> }>(one: T): T {
+  #kept<T extends TopicProducer | WireConsumer | WireReader>(one: T): T {
     this.#open.add(one);
     return one;
   }

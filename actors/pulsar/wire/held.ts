@@ -52,11 +52,17 @@ export class HeldEntry implements EntryId {
 
 export class Held {
   readonly #entries = new Map<string, HeldEntry>();
+  #found: HeldEntry | null = null;
   /** Acknowledged before they were given to this consumer: ids of an earlier one. */
   readonly #ahead = new Map<string, Set<number>>();
 
+  /** What is asked for one after another is mostly of one entry. */
   find(ledger: number, entry: number): HeldEntry | undefined {
-    return this.#entries.get(`${ledger}:${entry}`);
+    const last = this.#found;
+    if (last?.entry === entry && last.ledger === ledger) return last;
+    const found = this.#entries.get(`${ledger}:${entry}`);
+    if (found) this.#found = found;
+    return found;
   }
 
   /** An entry came. `ackSet`: what the broker knows of it. */
@@ -102,6 +108,7 @@ export class Held {
 
   forget({ ledger, entry }: EntryId): void {
     this.#entries.delete(`${ledger}:${entry}`);
+    this.#found = null;
   }
 
   all(): Iterable<HeldEntry> {
@@ -122,6 +129,7 @@ export class Held {
 
   clear(): void {
     this.#entries.clear();
+    this.#found = null;
     this.#ahead.clear();
   }
 }

@@ -2,6 +2,7 @@
 import type { KeymillError } from '../../../runtime/index.ts';
 import type { InMessage } from '../contract.ts';
 import { Takers } from '../takers.ts';
+import type { HeldEntry } from './held.ts';
 
 /** Whose message it is. */
 export interface InboxOwner {
@@ -16,6 +17,8 @@ export interface Waiting {
   readonly entry: number;
   /** In its batch; 0 where it has none. */
   readonly index: number;
+  /** Null for a reader. */
+  readonly held: HeldEntry | null;
 }
 
 const TRIM = 4096;

@@ -122,8 +122,9 @@ export class PartitionConsumer implements Guest, InboxOwner {
     return this.#attachment.start();
   }
 
-  get state(): 'connecting' | 'ready' | 'closed' {
-    return this.#attachment.state;
+  /** For metrics. */
+  get attachment(): Attachment {
+    return this.#attachment;
   }
 
   // ── Guest ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,14 +143,13 @@ export class PartitionConsumer implements Guest, InboxOwner {
 
   // ── InboxOwner ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  taken({ ledger, entry, index, message }: Waiting): boolean {
+  taken({ ledger, entry, index, message, held }: Waiting): boolean {
     this.#give(1);
     if (this.#options.from) {
       this.#last = { ...parseId(message.id) };
       this.#arrivals.after = { ledger, entry, index };
       return true;
     }
-    const held = this.#held.find(ledger, entry);
     if (held?.states[index] !== QUEUED) return false;
     held.states[index] = IN_HAND;
     if (this.#options.ackTimeoutMs > 0) held.handedAt = this.#parts.environment.clock.now();

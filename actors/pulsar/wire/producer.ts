@@ -4,7 +4,7 @@
  */
 import { type Environment, KeymillError, type Log, type Timer } from '../../../runtime/index.ts';
 import { NO_ID } from '../message-id.ts';
-import { Attachment, type AttachmentState } from './attachment.ts';
+import { Attachment } from './attachment.ts';
 import { Batches } from './batches.ts';
 import { ACCESS_MODES, type Command, type CommandOf } from './codec/commands.ts';
 import type { Codec } from './codec/compression.ts';
@@ -102,8 +102,9 @@ export class PartitionProducer implements Guest {
     return this.#attachment.start();
   }
 
-  get state(): AttachmentState {
-    return this.#attachment.state;
+  /** For metrics. */
+  get attachment(): Attachment {
+    return this.#attachment;
   }
 
   get name(): string {

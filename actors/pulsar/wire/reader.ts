@@ -1,6 +1,7 @@
 /** A reader of the wire client: subscriptions that do not stay, one for each partition, and one inbox. */
 import { KeymillError } from '../../../runtime/index.ts';
 import type { InMessage, Reader, ReaderOptions, StartPosition } from '../contract.ts';
+import type { Attachment } from './attachment.ts';
 import { Inbox } from './inbox.ts';
 import { PartitionConsumer } from './partition-consumer.ts';
 import type { ClientParts } from './producer.ts';
@@ -63,6 +64,11 @@ export class WireReader implements Reader {
       throw error;
     }
     return reader;
+  }
+
+  /** One for each topic or partition. */
+  get attachments(): readonly Attachment[] {
+    return this.#children.map(child => child.attachment);
   }
 
   async next(signal?: AbortSignal): Promise<InMessage> {

@@ -2,6 +2,7 @@
 import type { Timer } from '../../../runtime/index.ts';
 import type { MessageId, OutMessage, Producer } from '../contract.ts';
 import { Router } from '../routing.ts';
+import type { Attachment } from './attachment.ts';
 import { prepared } from './prepared.ts';
 import { type ClientParts, PartitionProducer, type PartitionProducerOptions } from './producer.ts';
 
@@ -53,9 +54,9 @@ export class TopicProducer implements Producer {
     return Math.max(-1, ...this.#producers.map(one => one.lastSequenceId));
   }
 
-  /** How many of its partitions it is attached to. */
-  get attached(): number {
-    return this.#producers.filter(one => one.state === 'ready').length;
+  /** One for each topic or partition. */
+  get attachments(): readonly Attachment[] {
+    return this.#producers.map(one => one.attachment);
   }
 
   send(message: OutMessage): Promise<MessageId> {
