@@ -25,7 +25,8 @@ export function frameOf(
   const { messages, first, highest } = batch;
   const isBatch = messages.length > 1;
   const { payload, isNull } = batch.take();
-  const isCompressed = codec !== 'none' && payload.length >= compressFrom;
+  // What is empty stays so: other clients take a size of 0 for none that is said.
+  const isCompressed = codec !== 'none' && payload.length >= Math.max(1, compressFrom);
   const [{ key, orderingKey, properties, eventTime, deliverAt }] = messages as [Prepared, ...Prepared[]];
   const metadata: MessageMetadata = {
     producerName,

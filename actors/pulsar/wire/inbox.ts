@@ -29,6 +29,10 @@ export class Inbox {
   #fault: KeymillError | null = null;
   readonly #takers = new Takers();
 
+  get isEmpty(): boolean {
+    return this.#head === this.#queue.length;
+  }
+
   put(one: Waiting): void {
     this.#queue.push(one);
   }

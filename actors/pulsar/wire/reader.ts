@@ -79,6 +79,7 @@ export class WireReader implements Reader {
 
   async hasNext(): Promise<boolean> {
     if (this.#isClosed) throw closedError();
+    if (!this.#inbox.isEmpty) return true;
     const answers = await Promise.all(this.#children.map(child => child.hasNext()));
     return answers.includes(true);
   }
