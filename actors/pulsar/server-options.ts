@@ -86,6 +86,18 @@ export const serverShape = {
   maxPending: z.number().int().min(1).max(1_000_000).optional().meta({
     doc: 'pulsar: messages of a producer that may be unconfirmed; further ones wait. Of the profile when left out.',
   }),
+  memoryBytes: z
+    .number()
+    .int()
+    .min(0)
+    .max(1024 ** 4)
+    .default(64 * 1024 * 1024)
+    .meta({
+      doc: 'pulsar: bytes of unconfirmed messages of all producers together; further ones wait. 0 for no bound.',
+    }),
+  chunking: z.boolean().default(false).meta({
+    doc: 'pulsar: sends messages that are larger than the broker takes in parts, up to 256 MiB. Consumers must be able to put them together, as keymill and the official clients are.',
+  }),
   compression: z.enum(COMPRESSIONS).optional().meta({
     doc: 'pulsar: codec of batches and messages; none, or of the profile.',
   }),
@@ -113,7 +125,7 @@ const PROFILES = {
 /** Reads the files that are named. Throws CONFIG_INVALID. */
 export function wireOptionsOf(options: PulsarOptions, at: string): WireOptions {
   const profile = PROFILES[options.profile];
-  const { url, adminUrl, auth: identity, batch, compressFrom, sendTimeoutMs } = options;
+  const { url, adminUrl, auth: identity, batch, compressFrom, sendTimeoutMs, memoryBytes, chunking } = options;
   const { connectMs, operationMs, keepAliveMs, discoveryMs } = options;
   return {
     url,
@@ -127,6 +139,8 @@ export function wireOptionsOf(options: PulsarOptions, at: string): WireOptions {
       by: batch.by,
     },
     codec: options.compression ?? profile.compression,
+    memoryBytes,
+    chunking,
     compressFrom,
     maxPending: options.maxPending ?? profile.maxPending,
     sendTimeoutMs,

@@ -14,8 +14,11 @@ const READY_MS = 120_000;
 const CONFIG = fileURLToPath(new URL('./pulsar/broker.conf', import.meta.url));
 /** What its libraries reach into. */
 const OPENED = ['java.base/java.lang', 'java.base/java.nio', 'java.base/sun.net', 'java.base/jdk.internal.misc'];
-/** Half a gigabyte is enough; with the first compiler only it starts in half the time. */
-const JVM = ['-Xmx512m', '-XX:MaxDirectMemorySize=512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
+/** Half a gigabyte is enough for tests; with the first compiler only it starts in half the time. */
+const TESTS = ['-Xmx512m', '-XX:MaxDirectMemorySize=512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
+/** A broker whose speed matters. */
+const BENCH = ['-Xmx1g', '-Xms1g', '-XX:MaxDirectMemorySize=1g', '-XX:+UseParallelGC'];
+const JVM = process.env['KEYMILL_SERVICES_PULSAR'] === 'bench' ? BENCH : TESTS;
 const ROLE = 'keymill';
 
 export const pulsar: Service = {

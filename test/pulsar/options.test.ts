@@ -28,6 +28,8 @@ test('little need be said', () => {
     tls: { checkHost: true },
     profile: 'default',
     batch: { by: 'key' },
+    memoryBytes: 64 * 1024 * 1024,
+    chunking: false,
     compressFrom: 1024,
     sendTimeoutMs: 30_000,
     connectMs: 10_000,

@@ -1,5 +1,5 @@
 /** Our wire client beside the official C++ client, through its Python face: what one writes the other reads, and they agree on what is acknowledged. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { InMessage, OutMessage, PulsarDriver } from '../../actors/pulsar/contract.ts';
 import { COMPRESSIONS } from '../../actors/pulsar/wire/codec/enums.ts';
@@ -88,6 +88,35 @@ describe.skipIf(skipped('pulsar', 'peer'))('our client and the official one', ()
       await consumer.close();
       const rest = await driver.subscribe(ours);
       expect([(await rest.receive()).id, (await rest.receive()).id]).toEqual([ids[0], ids[2]]);
+    },
+  );
+
+  test.each(['none', 'zstd'] as const)(
+    'a message in chunks is read by both, and acknowledged whole: %s',
+    async codec => {
+      const topic = unique();
+      const driver = wireClient({ chunking: true, compression: codec });
+      const producer = await driver.createProducer({ topic });
+      const large = randomBytes(12 * 1024 * 1024);
+      const ids = await Promise.all(
+        [{ payload: 'before' }, { payload: large, key: 'k' }, { payload: 'after' }].map(one => producer.send(one)),
+      );
+      const read = await pulsarPeer().read(topic);
+      expect(read.map(({ payload }) => payload!.length)).toEqual([6, large.length, 5]);
+      expect(read[1]!.payload!.equals(large)).toBe(true);
+      const consumer = await driver.subscribe({
+        topics: [topic],
+        subscription: 's',
+        type: 'Shared',
+        initialPosition: 'Earliest',
+      });
+      for (const id of ids) {
+        const message = await consumer.receive();
+        expect(message.id).toBe(id);
+        if (message.key === 'k') expect(Buffer.from(message.payload!).equals(large)).toBe(true);
+      }
+      await consumer.acknowledge(ids);
+      await expect.poll(async () => (await driver.stats(topic)).subscriptions['s']!.backlog).toBe(0);
     },
   );
 

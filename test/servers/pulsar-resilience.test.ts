@@ -91,6 +91,21 @@ describe.skipIf(skipped('pulsar'))('the wire client', () => {
     expect(await payloads(driver, topic)).toEqual(numbers(20));
   });
 
+  test('producers share the memory of their client, and wait for one another', async () => {
+    const proxy = await pulsarProxy();
+    const driver = wireClient({ url: proxy.url, memoryBytes: 100_000, batch: { messages: 10 } });
+    const topics = [unique(), unique()];
+    const producers = await Promise.all(topics.map(topic => driver.createProducer({ topic })));
+    proxy.delay(50);
+    const sent = numbers(60).map(name => ({ payload: name.padEnd(10_000), name }));
+    await Promise.all(sent.map(({ payload }, n) => producers[n % 2]!.send({ payload })));
+    await proxy.heal();
+    for (const [i, topic] of topics.entries())
+      expect((await payloads(wireClient(), topic)).map(one => one.trim())).toEqual(
+        sent.filter((_, n) => n % 2 === i).map(({ name }) => name),
+      );
+  });
+
   test('brokers of a cluster are connected to at the address they have', async () => {
     const proxy = await pulsarProxy({ direct: true });
     const driver = wireClient({ url: proxy.url });

@@ -12,9 +12,9 @@ import type {
 import { type IdParts, parseId } from '../message-id.ts';
 import { deadLetterTopic } from '../topic-name.ts';
 import type { Attachment } from './attachment.ts';
+import type { ClientParts } from './client-parts.ts';
 import { Inbox } from './inbox.ts';
 import { PartitionConsumer } from './partition-consumer.ts';
-import type { ClientParts } from './producer.ts';
 
 export interface ConsumerNeeds {
   readonly parts: ClientParts;

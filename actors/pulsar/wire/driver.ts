@@ -25,12 +25,14 @@ import { checkSubscription, partitionOf, topicName, topicPattern } from '../topi
 import { type ServiceUrl, serviceUrl } from './address.ts';
 import { Admin } from './admin.ts';
 import { type AuthOptions, authOf } from './auth.ts';
+import type { ClientParts } from './client-parts.ts';
 import type { Codec } from './codec/compression.ts';
 import type { TlsOptions } from './connection.ts';
 import { Connections } from './connections.ts';
 import { type ConsumerNeeds, WireConsumer } from './consumer.ts';
 import { Lookup } from './lookup.ts';
-import type { BatchingOptions, ClientParts } from './producer.ts';
+import { Memory } from './memory.ts';
+import type { BatchingOptions } from './producer.ts';
 import { WireReader } from './reader.ts';
 import { TopicProducer } from './topic-producer.ts';
 
@@ -43,6 +45,9 @@ export interface WireOptions {
   readonly codec: Codec;
   readonly compressFrom: number;
   readonly maxPending: number;
+  /** Unconfirmed bytes of all producers; 0 for no bound. */
+  readonly memoryBytes: number;
+  readonly chunking: boolean;
   readonly sendTimeoutMs: number;
   readonly connectMs: number;
   readonly operationMs: number;
@@ -85,7 +90,8 @@ export class WireDriver implements PulsarDriver {
     this.#connections = new Connections(service, shared, environment, log);
     this.#lookup = new Lookup(this.#connections, nextId);
     this.#admin = options.adminUrl === undefined ? null : new Admin(options.adminUrl, auth, operationMs);
-    this.#parts = { lookup: this.#lookup, nextId, environment, log, operationMs };
+    const memory = new Memory(options.memoryBytes);
+    this.#parts = { memory, lookup: this.#lookup, nextId, environment, log, operationMs };
     this.#pool = new ProducerPool(this, environment.clock, { name: undefined, idleMs: DEAD_LETTER_IDLE_MS });
     this.#nonce = Math.floor(environment.random() * 2 ** 40).toString(36);
   }
@@ -93,7 +99,7 @@ export class WireDriver implements PulsarDriver {
   async createProducer({ topic, name, access, sendTimeoutMs, maxPending }: ProducerOptions): Promise<Producer> {
     this.#mustBeOpen();
     const { full } = topicName(topic);
-    const { batching, codec, compressFrom } = this.#options;
+    const { batching, chunking, codec, compressFrom } = this.#options;
     const producer = await TopicProducer.open(
       {
         parts: this.#parts,
@@ -108,6 +114,7 @@ export class WireDriver implements PulsarDriver {
         sendTimeoutMs: sendTimeoutMs ?? this.#options.sendTimeoutMs,
         maxPending: Math.max(1, maxPending ?? this.#options.maxPending),
         batching,
+        chunking,
         codec,
         compressFrom,
       },

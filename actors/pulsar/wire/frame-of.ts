@@ -14,14 +14,18 @@ export interface Packing {
   readonly compressFrom: number;
 }
 
-/** A message that is alone is no batch: it is sent as it is, as Java does. */
-export function frameOf(
+/**
+ * A message that is alone is no batch: it is sent as it is, as Java does. One that is larger than `maxBytes`, compressed and
+ * with its metadata, comes in chunks, each a frame of its own (reference/pulsar.md 2.5); only the last has the message.
+ */
+export function framesOf(
   batch: OpenBatch,
   producerName: string,
   producerId: number,
   { codec, compressFrom }: Packing,
   clock: Clock,
-): Frame {
+  maxBytes: number,
+): readonly Frame[] {
   const { messages, first, highest } = batch;
   const isBatch = messages.length > 1;
   const { payload, isNull } = batch.take();
@@ -49,6 +53,20 @@ export function frameOf(
     numMessages: isBatch ? messages.length : undefined,
     highestSequenceId: isBatch ? highest : undefined,
   };
-  const bytes = encodeSend(head, metadata, isCompressed ? compress(codec, payload) : payload);
-  return { sequenceId: first, highestSequenceId: highest, bytes, messages, isBatch, sentAt: clock.now() };
+  const body = isCompressed ? compress(codec, payload) : payload;
+  const common = { sequenceId: first, highestSequenceId: highest, isBatch, sentAt: clock.now() };
+  if (isBatch || body.length <= maxBytes) return [{ ...common, bytes: encodeSend(head, metadata, body), messages }];
+  const count = Math.ceil(body.length / maxBytes);
+  const uuid = `${producerName}-${first}`;
+  return Array.from({ length: count }, (_, chunkId) => ({
+    ...common,
+    bytes: encodeSend(
+      { ...head, isChunk: true },
+      { ...metadata, uuid, chunkId, numChunksFromMsg: count, totalChunkMsgSize: body.length },
+      body.subarray(chunkId * maxBytes, (chunkId + 1) * maxBytes),
+    ),
+    messages: chunkId === count - 1 ? messages : NONE,
+  }));
 }
+
+const NONE: readonly Prepared[] = [];

@@ -10,13 +10,13 @@ import { Acks } from './acks.ts';
 import { Again } from './again.ts';
 import { Arrivals, type Burial } from './arrivals.ts';
 import { Attachment } from './attachment.ts';
+import type { ClientParts } from './client-parts.ts';
 import { type Command, INITIAL_POSITIONS, SUB_TYPES } from './codec/commands.ts';
 import type { FramedMessage } from './codec/frames.ts';
 import type { Connection, Guest } from './connection.ts';
 import { lostFault } from './faults.ts';
 import { ACKED, Held, type HeldEntry, IN_HAND, QUEUED } from './held.ts';
 import type { Inbox, InboxOwner, Waiting } from './inbox.ts';
-import type { ClientParts } from './producer.ts';
 import { entryOf, isBehind, spotBefore } from './spots.ts';
 
 export interface PartitionConsumerOptions {

@@ -9,13 +9,12 @@ export interface Frame {
   readonly sequenceId: number;
   readonly highestSequenceId: number;
   readonly bytes: Uint8Array;
+  /** None for a chunk that is not the last of its message. */
   readonly messages: readonly Prepared[];
   /** Sent as a batch, so that ids of its messages have an index. */
   readonly isBatch: boolean;
   /** `clock.now()`. */
   readonly sentAt: number;
-  /** Chunks of a message but for the last: nobody waits for their receipts. */
-  readonly isPart?: boolean | undefined;
 }
 
 const TRIM = 1024;

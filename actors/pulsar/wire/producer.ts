@@ -2,16 +2,16 @@
  * A producer on one topic or partition (reference/pulsar.md 2.5). Messages of a turn leave together; while the broker owes
  * confirmations, messages collect until a batch is full, a confirmation comes, or `delayMs` passed.
  */
-import { type Environment, KeymillError, type Log, type Timer } from '../../../runtime/index.ts';
+import { KeymillError, type Timer } from '../../../runtime/index.ts';
 import { NO_ID } from '../message-id.ts';
 import { Attachment } from './attachment.ts';
 import { Batches } from './batches.ts';
+import type { ClientParts } from './client-parts.ts';
 import { ACCESS_MODES, type Command, type CommandOf } from './codec/commands.ts';
 import type { Codec } from './codec/compression.ts';
 import type { Connection, Guest } from './connection.ts';
 import { lostFault, serverFault } from './faults.ts';
-import { frameOf } from './frame-of.ts';
-import type { Lookup, NextId } from './lookup.ts';
+import { framesOf } from './frame-of.ts';
 import { Pending } from './pending.ts';
 import type { Prepared } from './prepared.ts';
 
@@ -32,21 +32,17 @@ export interface PartitionProducerOptions {
   readonly sendTimeoutMs: number;
   readonly maxPending: number;
   readonly batching: BatchingOptions;
+  /** Whether messages that are too large for the broker are sent in parts. */
+  readonly chunking: boolean;
   readonly codec: Codec;
   /** Bodies smaller than this are not compressed. */
   readonly compressFrom: number;
 }
 
-export interface ClientParts {
-  readonly lookup: Lookup;
-  readonly nextId: NextId;
-  readonly environment: Environment;
-  readonly log: Log;
-  readonly operationMs: number;
-}
-
 /** Room for the metadata of a frame, of what the broker allows for a message. */
 const METADATA_ROOM = 1024;
+/** Largest message in chunks; consumers have to hold all of it. */
+const MAX_CHUNKED_BYTES = 256 * 1024 * 1024;
 /** Frames under way above which messages collect. */
 const BUSY_FROM = 2;
 
@@ -73,6 +69,8 @@ export class PartitionProducer implements Guest {
   #deadline: Timer | null = null;
   #fault: KeymillError | null = null;
   #drained: (() => void)[] = [];
+  /** There is memory again. */
+  readonly #wake = (): void => this.#advance();
 
   constructor(options: PartitionProducerOptions, parts: ClientParts) {
     this.topic = options.topic;
@@ -117,7 +115,7 @@ export class PartitionProducer implements Guest {
 
   /** Largest message with its properties. */
   get maxMessageBytes(): number {
-    return this.#maxMessageBytes - METADATA_ROOM;
+    return this.#options.chunking ? MAX_CHUNKED_BYTES : this.#maxMessageBytes - METADATA_ROOM;
   }
 
   get unconfirmed(): number {
@@ -129,6 +127,7 @@ export class PartitionProducer implements Guest {
     if (this.#waiting.length > 0 || this.#isFull) {
       const { payload } = message;
       this.#waiting.push(payload instanceof Uint8Array ? { ...message, payload: Buffer.from(payload) } : message);
+      if (this.#parts.memory.isFull) this.#parts.memory.wait(this.#wake);
     } else this.#add(message);
   }
 
@@ -186,12 +185,14 @@ export class PartitionProducer implements Guest {
   // ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   get #isFull(): boolean {
-    return this.#pending.messages + this.#batches.count >= this.#options.maxPending;
+    return this.#parts.memory.isFull || this.#pending.messages + this.#batches.count >= this.#options.maxPending;
   }
 
   #add(message: Prepared): void {
     const { batching } = this.#options;
-    const isAlone = message.deliverAt !== undefined || batching.messages <= 1;
+    const isAlone =
+      message.deliverAt !== undefined || batching.messages <= 1 || message.size > this.#maxMessageBytes - METADATA_ROOM;
+    this.#parts.memory.take(message.size);
     // Ids of the caller's own must rise from frame to frame, or deduplication would drop what another batch holds.
     if (isAlone || (message.sequenceId !== undefined && this.#batches.isOfAnother(message))) this.#flush();
     else if (this.#batches.count > 0 && this.#batches.bytes + message.size > batching.bytes) this.#flush();
@@ -230,10 +231,13 @@ export class PartitionProducer implements Guest {
     this.#delay = null;
     const connection = this.#attachment.connection;
     for (const batch of this.#batches.take()) {
-      const frame = frameOf(batch, this.name, this.#id, this.#options, this.#parts.environment.clock);
+      const { clock } = this.#parts.environment;
+      const most = this.#maxMessageBytes - METADATA_ROOM;
+      for (const frame of framesOf(batch, this.name, this.#id, this.#options, clock, most)) {
+        this.#pending.push(frame);
+        connection?.write(frame.bytes);
+      }
       this.#batches.giveBack(batch);
-      this.#pending.push(frame);
-      connection?.write(frame.bytes);
     }
     this.#arm();
   }
@@ -246,6 +250,7 @@ export class PartitionProducer implements Guest {
     if (!head || sequenceId < head.sequenceId) return;
     if (sequenceId > head.highestSequenceId) return this.#disagree(`a receipt for ${sequenceId} came`);
     this.#pending.shift();
+    this.#release(head.messages);
     this.#lastSequence = Math.max(this.#lastSequence, head.highestSequenceId);
     const { messages, isBatch } = head;
     const isKnown = messageId !== undefined && messageId.ledgerId >= 0 && messageId.ledgerId !== Infinity;
@@ -265,8 +270,15 @@ export class PartitionProducer implements Guest {
     const isOfMessage = error === CHECKSUM || error === NOT_ALLOWED;
     if (!isOfMessage || sequenceId > head.highestSequenceId) return this.#disagree(fault.message);
     this.#pending.shift();
+    this.#release(head.messages);
     for (const one of head.messages) one.reject(fault);
     this.#advance();
+  }
+
+  #release(messages: readonly Prepared[]): void {
+    let bytes = 0;
+    for (const { size } of messages) bytes += size;
+    this.#parts.memory.give(bytes);
   }
 
   /** Both sides know different things: a new connection sends all again that is not confirmed. */
@@ -279,6 +291,7 @@ export class PartitionProducer implements Guest {
       const room = this.#options.maxPending - this.#pending.messages - this.#batches.count;
       for (const message of this.#waiting.splice(0, room)) this.#add(message);
     }
+    if (this.#waiting.length > 0 && this.#parts.memory.isFull) this.#parts.memory.wait(this.#wake);
     if (this.#batches.count > 0 && this.#isQuiet) this.#flush();
     if (this.unconfirmed > 0) return;
     const drained = this.#drained;
@@ -311,7 +324,10 @@ export class PartitionProducer implements Guest {
     const open = [...this.#batches.take()];
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { messages } of [...frames, ...open]) for (const one of messages) one.reject(fault);
+    for (const { messages } of [...frames, ...open]) {
+      this.#release(messages);
+      for (const one of messages) one.reject(fault);
+    }
     for (const one of waiting) one.reject(fault);
     this.#advance();
   }
@@ -362,6 +378,7 @@ export class PartitionProducer implements Guest {
 
   #end(fault: KeymillError): void {
     this.#fault ??= fault;
+    this.#parts.memory.forget(this.#wake);
     this.#delay?.cancel();
     this.#deadline?.cancel();
     this.#failAll(this.#fault);

@@ -2,9 +2,9 @@
 import { KeymillError } from '../../../runtime/index.ts';
 import type { InMessage, Reader, ReaderOptions, StartPosition } from '../contract.ts';
 import type { Attachment } from './attachment.ts';
+import type { ClientParts } from './client-parts.ts';
 import { Inbox } from './inbox.ts';
 import { PartitionConsumer } from './partition-consumer.ts';
-import type { ClientParts } from './producer.ts';
 
 export class WireReader implements Reader {
   readonly #inbox = new Inbox();

@@ -3,8 +3,9 @@ import type { Timer } from '../../../runtime/index.ts';
 import type { MessageId, OutMessage, Producer } from '../contract.ts';
 import { Router } from '../routing.ts';
 import type { Attachment } from './attachment.ts';
+import type { ClientParts } from './client-parts.ts';
 import { prepared } from './prepared.ts';
-import { type ClientParts, PartitionProducer, type PartitionProducerOptions } from './producer.ts';
+import { PartitionProducer, type PartitionProducerOptions } from './producer.ts';
 
 export interface TopicProducerNeeds {
   readonly parts: ClientParts;

@@ -2,7 +2,6 @@
  * Commands of the protocol as plain data: `type` is the name of the field in BaseCommand (reference/pulsar.md 3.1). What is
  * absent on the wire is read as the default of the reference, and where it has none left undefined.
  */
-
 import { WireFault } from './fault.ts';
 import { type Fields, type Flat, readFields, type Table, writeFields } from './fields.ts';
 import { HOT, type HotCommand, readHot, writeHot } from './hot-commands.ts';

@@ -1,4 +1,7 @@
-/** Commands that travel for each message or batch, written by hand (reference/pulsar.md 3.3). */
+/**
+ * Commands that travel for each message or batch, written by hand (reference/pulsar.md 3.3). The numbers in the code are tags:
+ * the number of a field * 8 + how it travels, 0 as a varint, 2 with its length.
+ */
 import { type MessageIdData, readMessageId, readPackedWords, writeMessageId, writeWords } from './message-id.ts';
 import { Pairs } from './pairs.ts';
 import { absent, type Reader } from './reader.ts';

@@ -1,4 +1,6 @@
-/** What stands before the payload of an entry (reference/pulsar.md 3.3); what the broker adds to it, and each message of a batch. */
+/**
+ * What stands before the payload of an entry (reference/pulsar.md 3.3). The numbers in the code are tags, as in hot-commands.ts.
+ */
 import { Pairs } from './pairs.ts';
 import { absent, Reader } from './reader.ts';
 import { Writer } from './writer.ts';

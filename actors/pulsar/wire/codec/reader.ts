@@ -86,11 +86,15 @@ export class Reader {
 
   /** 64 bits with a sign. 2^63-1 is Infinity; throws for what a number cannot hold exactly. */
   long(): number {
-    if (this.at < this.end) {
-      const byte = this.bytes[this.at]!;
+    const { bytes, end } = this;
+    let { at } = this;
+    let short = 0;
+    for (let shift = 0; shift < 28 && at < end; shift += 7) {
+      const byte = bytes[at++]!;
+      short |= (byte & 127) << shift;
       if (byte < 128) {
-        this.at++;
-        return byte;
+        this.at = at;
+        return short;
       }
     }
     this.#varint64();

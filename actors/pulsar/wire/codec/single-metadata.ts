@@ -1,4 +1,4 @@
-/** What stands before the payload of each message of a batch (SingleMessageMetadata, reference/pulsar.md 3.3). */
+/** What stands before the payload of each message of a batch (SingleMessageMetadata, reference/pulsar.md 3.3). The numbers are tags. */
 import { Pairs } from './pairs.ts';
 import { absent, Reader } from './reader.ts';
 import { Writer } from './writer.ts';

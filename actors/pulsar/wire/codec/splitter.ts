@@ -19,6 +19,7 @@ export class FrameSplitter {
   #at = 0;
   /** Chunks that came while the one before was not read to its end. */
   readonly #later: Buffer[] = [];
+  #laterAt = 0;
   /** A frame that lies in several chunks, or as much of it as came. */
   #piece: Buffer | null = null;
   #filled = 0;
@@ -30,7 +31,7 @@ export class FrameSplitter {
   }
 
   push(chunk: Buffer): void {
-    if (this.#at < this.#chunk.length) {
+    if (this.#at < this.#chunk.length || this.#later.length > 0) {
       this.#later.push(chunk);
       return;
     }
@@ -46,10 +47,10 @@ export class FrameSplitter {
     for (;;) {
       const left = this.#chunk.length - this.#at;
       if (left === 0) {
-        const chunk = this.#later.shift();
-        if (!chunk) return null;
-        this.#chunk = chunk;
+        if (this.#laterAt === this.#later.length) return null;
+        this.#chunk = this.#later[this.#laterAt++]!;
         this.#at = 0;
+        if (this.#laterAt === this.#later.length) this.#later.length = this.#laterAt = 0;
       } else if (this.#piece !== null) {
         const frame = this.#fill(this.#piece, left);
         if (frame) return frame;

@@ -32,7 +32,7 @@ const KEY_SHARED_META = {
 
 const SUBSCRIPTION = { topic: must(1, 'string'), subscription: must(2, 'string') };
 
-/** Whose answer has nothing but the error in it. */
+/** Answers to requests about transactions are all alike. */
 const TXN_RESPONSE = {
   requestId: must(1, 'long'),
   txnidLeastBits: may(2, 'long', 0),
@@ -41,6 +41,7 @@ const TXN_RESPONSE = {
   message: may(5, 'string'),
 };
 
+/** A broker that lets go of a topic may say where to go on. */
 const CLOSE = {
   requestId: must(2, 'long'),
   assignedBrokerServiceUrl: may(3, 'string'),
