@@ -3,6 +3,7 @@ import { describe, KeymillError } from '../../runtime/index.ts';
 import type { PulsarOp } from './asks.ts';
 import type { MessageId, OutMessage, Publishable, PulsarClient, TopicStats } from './contract.ts';
 import { type Ask, Loop } from './loop.ts';
+import { typed } from './typed.ts';
 
 export function clientOf(sends: (op: unknown) => Promise<unknown>): PulsarClient {
   const ask: Ask = (op: PulsarOp) => sends(op);
@@ -40,7 +41,7 @@ export function clientOf(sends: (op: unknown) => Promise<unknown>): PulsarClient
 /** Throws RECORD_BROKEN for what JSON cannot hold. */
 function outOf(message: Publishable): OutMessage {
   if (!('json' in message)) return message;
-  const { json, ...rest } = message;
+  const { json, type, ...rest } = message;
   let payload: string | undefined;
   try {
     payload = JSON.stringify(json);
@@ -48,5 +49,5 @@ function outOf(message: Publishable): OutMessage {
     throw new KeymillError('RECORD_BROKEN', `not JSON: ${describe(json)}`, { cause, class: 'fatal' });
   }
   if (payload === undefined) throw new KeymillError('RECORD_BROKEN', `not JSON: ${describe(json)}`, { class: 'fatal' });
-  return { ...rest, payload };
+  return type === undefined ? { ...rest, payload } : typed(type, { ...rest, payload });
 }

@@ -1,6 +1,7 @@
 /** A message as loops see it: with its payload as text or JSON. */
 import { asError, KeymillError } from '../../runtime/index.ts';
 import type { Delivery, InMessage } from './contract.ts';
+import { plainPayload } from './typed.ts';
 
 const decoder = new TextDecoder();
 
@@ -12,24 +13,33 @@ export function deliveryOf(message: InMessage): Delivery {
   };
 }
 
-/** The payload as UTF-8 text; '' for a tombstone. */
-export function textOf({ payload }: Pick<InMessage, 'payload'>): string {
-  return payload === null ? '' : decoder.decode(payload);
+type Payload = Pick<InMessage, 'payload' | 'properties' | 'topic' | 'id'>;
+
+/** The payload as UTF-8 text; '' for a tombstone. Throws RECORD_BROKEN. */
+export function textOf(message: Payload): string {
+  try {
+    const payload = plainPayload(message);
+    return payload === null ? '' : decoder.decode(payload);
+  } catch (cause) {
+    throw broken('not compressed by gzip', message, cause);
+  }
 }
 
 /** The payload as JSON; null for a tombstone. Throws RECORD_BROKEN. */
-export function jsonOf(message: Pick<InMessage, 'payload' | 'topic' | 'id'>): unknown {
+export function jsonOf(message: Payload): unknown {
   if (message.payload === null) return null;
+  const text = textOf(message);
   try {
-    return JSON.parse(textOf(message));
+    return JSON.parse(text);
   } catch (cause) {
-    throw new KeymillError(
-      'RECORD_BROKEN',
-      `not JSON: message ${message.id} of ${message.topic} (${asError(cause).message})`,
-      {
-        cause,
-        place: { at: `${message.topic} ${message.id}` },
-      },
-    );
+    throw broken('not JSON', message, cause);
   }
+}
+
+function broken(what: string, { id, topic }: Payload, cause: unknown): KeymillError {
+  const { message } = asError(cause);
+  return new KeymillError('RECORD_BROKEN', `${what}: message ${id} of ${topic} (${message})`, {
+    cause,
+    place: { at: `${topic} ${id}` },
+  });
 }

@@ -165,6 +165,28 @@ test('loops over several topics, and over a pattern', async () => {
   await matching.return!();
 });
 
+test('a typed message says what it is, and is compressed where that helps', async () => {
+  const { ask } = await opened({ url: 'memory:' });
+  const client = clientOf(ask);
+  const large = { letters: 'abc'.repeat(1000) };
+  await client.publishBatch('t', [
+    { json: { n: 1 }, type: 'Small', properties: { x: 'y' } },
+    { json: large, type: 'Large', key: 'k' },
+    { payload: 'not gzip', properties: { type: 'Broken', compression: 'gzip' } },
+    { payload: 'plain', properties: { compression: 'gzip' } },
+  ]);
+  const found: Delivery[] = [];
+  for await (const message of client.read({ topic: 't', from: 'earliest' })) found.push(message);
+  expect(found[0]).toMatchObject({ properties: { x: 'y', type: 'Small', compression: 'none' } });
+  expect(Date.now() - Date.parse(found[0]!.properties['timestamp']!)).toBeLessThan(60_000);
+  expect(found[0]!.json()).toEqual({ n: 1 });
+  expect(found[1]).toMatchObject({ key: 'k', properties: { type: 'Large', compression: 'gzip' } });
+  expect(found[1]!.payload!.length).toBeLessThan(200);
+  expect(found[1]!.json()).toEqual(large);
+  expect(() => found[2]!.json()).toThrow(/^RECORD_BROKEN: not compressed by gzip: message \S+ of persistent:/);
+  expect(found[3]!.text()).toBe('plain');
+});
+
 test('when the I/O thread is replaced a loop goes on, and nothing is lost', async () => {
   const url = `file:${join(await tempFolder('pulsar'), 'bus.db')}`;
   let current = opened({ url });
