@@ -14,7 +14,7 @@ export {
   KeymillError,
 } from './errors.ts';
 export type { KeyReport } from './host/inspect.ts';
-export type { IoContext, IoReply, IoResource, IoSpec, StateStore, StoredState } from './io/contract.ts';
+export type { IoContext, IoReply, IoResource, IoSpec, StateStore, StoredState, TopicFinding } from './io/contract.ts';
 export { DEFAULT_IO_POLICY } from './io/contract.ts';
 export { dataPath } from './io/data-path.ts';
 export { type OptionReader, optionReader } from './io/option-reader.ts';

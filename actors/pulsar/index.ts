@@ -1,5 +1,12 @@
 /** The `pulsar` I/O actor: topics, subscriptions and readers, on an embedded bus or a real Pulsar. */
-import { DEFAULT_IO_POLICY, type IoContext, type IoSpec, isKeymillError } from '../../runtime/index.ts';
+import {
+  DEFAULT_IO_POLICY,
+  type IoContext,
+  type IoSpec,
+  isKeymillError,
+  KeymillError,
+  type TopicFinding,
+} from '../../runtime/index.ts';
 import { keyOf } from './asks.ts';
 import { clientOf } from './client.ts';
 import type { PulsarClient, PulsarDriver } from './contract.ts';
@@ -15,6 +22,9 @@ import { fileOf, placeOf } from './place.ts';
 import { rehearseFile } from './rehearse.ts';
 import { PulsarResource } from './resource.ts';
 import { wireOptionsOf } from './server-options.ts';
+import { topicName } from './topic-name.ts';
+import { lookAt, type Registry } from './topics.ts';
+import type { WireDriver } from './wire/driver.ts';
 
 export type * from './contract.ts';
 export { compareIds } from './message-id.ts';
@@ -45,19 +55,40 @@ export function pulsar(options: PulsarOptionsInput): IoSpec<PulsarClient> {
       const parsed = parseOptions(given, `io.${context.name}`);
       return new PulsarResource(await driverOf(parsed, context), parsed, context);
     },
-    rehearse(given, read, name, dataDir) {
+    async rehearse(given, read, name, dataDir, tools) {
       const { url } = parseOptions(given, `io.${name}`);
       if (read !== null) parseRead(read, `read of ${name}`);
       const place = placeOf(url, dataDir);
-      if (place.kind === 'server') wireOptionsOf(parseOptions(given, `io.${name}`), `io.${name}`);
-      else rehearseFile(fileOf(place));
+      if (place.kind !== 'server') return rehearseFile(fileOf(place));
+      const driver = await driverOf(parseOptions(given, `io.${name}`), { name, dataDir, first: true, ...tools });
+      try {
+        await driver.probe();
+      } finally {
+        await driver.close();
+      }
+    },
+    async topics(given, apply, context) {
+      const parsed = parseOptions(given, `io.${context.name}`);
+      const declared = Object.entries(parsed.topics);
+      if (declared.length === 0) return [];
+      const driver = await driverOf(parsed, { first: true, ...context });
+      try {
+        const registry = await registryOf(driver, context.name);
+        const found: TopicFinding[] = [];
+        for (const [topic, declaration] of declared) found.push(await lookAt(topic, declaration, apply, registry));
+        return found;
+      } finally {
+        await driver.close();
+      }
     },
     client: clientOf,
   };
 }
 
+type DriverContext = Omit<IoContext, 'reads'>;
+
 /** Drivers are loaded when they are opened: host threads need none. */
-async function driverOf(options: PulsarOptions, context: IoContext): Promise<PulsarDriver> {
+async function driverOf(options: PulsarOptions, context: DriverContext): Promise<PulsarDriver> {
   const { environment, log } = context;
   const place = placeOf(options.url, context.dataDir);
   if (place.kind === 'server') {
@@ -75,4 +106,21 @@ async function driverOf(options: PulsarOptions, context: IoContext): Promise<Pul
       if (!isKeymillError(error, 'STORE_IN_USE') || clock.now() >= until) throw error;
       await new Promise<void>(resolve => clock.after(HANDOVER_LOOK_MS, resolve));
     }
+}
+
+/** Throws CONFIG_INVALID where a Pulsar has no admin API that is known. */
+async function registryOf(driver: PulsarDriver, name: string): Promise<Registry> {
+  const { EmbeddedBus } = await import('./bus/bus.ts');
+  if (driver instanceof EmbeddedBus)
+    return { driver, admin: null, partitionsOf: async topic => driver.existing(topic) };
+  const { admin = null } = driver as Partial<WireDriver>;
+  if (admin === null)
+    throw new KeymillError(
+      'CONFIG_INVALID',
+      `io.${name}.adminUrl: topics are looked at and made through the admin API`,
+      {
+        place: { at: `io.${name}` },
+      },
+    );
+  return { driver, admin, partitionsOf: topic => admin.partitionsOf(topicName(topic).full) };
 }

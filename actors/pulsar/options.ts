@@ -63,6 +63,26 @@ export const pulsarSchema = z.strictObject({
   producerIdleMs: z.number().min(1000).max(DAY).default(300_000).meta({
     doc: 'A producer that was not used for so long is closed; the next publish makes another.',
   }),
+  topics: z
+    .record(
+      z.string().min(1),
+      z.strictObject({
+        partitions: z.number().int().min(1).max(1000).optional().meta({ doc: 'How many; 1 is a topic without.' }),
+        rate: ms(10_000_000).optional().meta({
+          doc: 'Expected messages a second. Decides the partitions where they are not said: 1 up to 1000/s, 4 up to 10,000/s, 8 above.',
+        }),
+        retention: z
+          .strictObject({ ms: ms(3650 * DAY), bytes: bytes(64 * TiB) })
+          .optional()
+          .meta({
+            doc: 'pulsar: how long acknowledged messages of this topic are kept, instead of as its namespace says.',
+          }),
+      }),
+    )
+    .default({})
+    .meta({
+      doc: 'Topics that are to be there, by name (`{service}-{event-type}`), for `keymill topics check` and `apply`.',
+    }),
   ...serverShape,
   consumerIdleMs: z.number().min(1000).max(DAY).default(60_000).meta({
     doc: 'A loop over consume() or read() that did not ask for so long is taken for gone: its consumer is closed, and its messages are given again. Longer than the handling of any one message.',
@@ -103,6 +123,7 @@ export const readSchema = z.strictObject({
     }),
 });
 
+export type TopicDeclaration = z.output<typeof pulsarSchema>['topics'][string];
 export type PulsarOptions = z.output<typeof pulsarSchema>;
 export type PulsarOptionsInput = z.input<typeof pulsarSchema>;
 export type ReadOptions = z.output<typeof readSchema>;

@@ -66,6 +66,7 @@ function namesOf(plan: Plan, io: boolean): string[] {
 async function tryIo(plan: Plan): Promise<{ at: string; error: unknown }[]> {
   const wrong: { at: string; error: unknown }[] = [];
   const home = resolve('.keymill', plan.name);
+  const tools = { environment: systemEnvironment(), log: QUIET };
   const dataDir = await mkdtemp(join(tmpdir(), 'keymill-check-'));
   for (const { name: full, io } of plan.actors) {
     if (!io || io.spec.kind === 'dead-letters' || io.spec.kind === 'park') continue;
@@ -83,9 +84,9 @@ async function tryIo(plan: Plan): Promise<{ at: string; error: unknown }[]> {
     );
     if (!spec.rehearse) await attempt(`io.${name}`, () => openAndClose(spec, name, dataDir));
     else if (reads.length === 0)
-      await attempt(`io.${name}`, async () => spec.rehearse!(spec.options, null, name, home));
+      await attempt(`io.${name}`, async () => spec.rehearse!(spec.options, null, name, home, tools));
     for (const { source, read } of spec.rehearse ? reads : [])
-      await attempt(`sources.${source}`, async () => spec.rehearse!(spec.options, read, name, home));
+      await attempt(`sources.${source}`, async () => spec.rehearse!(spec.options, read, name, home, tools));
   }
   await rm(dataDir, { recursive: true, force: true });
   return wrong;
@@ -97,4 +98,4 @@ async function openAndClose(spec: IoSpec, name: string, dataDir: string): Promis
   await (await spec.open(spec.options, context)).close();
 }
 
-const QUIET: Log = { debug() {}, info() {}, warn() {}, error() {} };
+export const QUIET: Log = { debug() {}, info() {}, warn() {}, error() {} };

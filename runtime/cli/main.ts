@@ -6,9 +6,10 @@ import { VERSION } from '../runtime.ts';
 import { checkCommand } from './check.ts';
 import { EXIT_CONFIG, errorJson } from './errors.ts';
 import { startCommand } from './start.ts';
+import { topicsCommand } from './topics.ts';
 
 const program = new Command('keymill').description('Keyed work on every core of one Node.js process.').version(VERSION);
-for (const command of [startCommand(), checkCommand()]) program.addCommand(command.exitOverride());
+for (const command of [startCommand(), checkCommand(), topicsCommand()]) program.addCommand(command.exitOverride());
 try {
   await program.exitOverride().parseAsync();
 } catch (error) {

@@ -55,6 +55,15 @@ export interface StateStore {
   names(prefix: string): AsyncIterable<string>;
 }
 
+/** One declared topic, as it was found. */
+export interface TopicFinding {
+  readonly topic: string;
+  /** wrong: the declaration itself; missing, differs: the server; made, changed: by `apply`. */
+  readonly state: 'fine' | 'wrong' | 'missing' | 'differs' | 'made' | 'changed';
+  /** What is so, and what to do. */
+  readonly what: string;
+}
+
 /** What a driver's factory (`file({ … })`, `redis({ … })`) returns and a topology holds under `io`. */
 export interface IoSpec<C = unknown> {
   readonly kind: string;
@@ -77,7 +86,14 @@ export interface IoSpec<C = unknown> {
     read: Record<string, unknown> | null,
     name: string,
     dataDir: string,
+    tools: Pick<IoContext, 'environment' | 'log'>,
   ): MaybePromise<void>;
+  /** Looks whether the topics that its options declare are there as declared; with `apply` makes and changes them. For `keymill topics`. */
+  topics?(
+    options: Record<string, unknown>,
+    apply: boolean,
+    context: Pick<IoContext, 'name' | 'dataDir' | 'environment' | 'log'>,
+  ): Promise<readonly TopicFinding[]>;
   /** Opens the resources, in the I/O thread only. */
   open(options: Record<string, unknown>, context: IoContext): MaybePromise<IoResource>;
   /** Where it can keep durable states: that face of it. */

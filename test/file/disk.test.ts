@@ -5,6 +5,7 @@ import { readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, type TestContext, test } from 'vitest';
 import { file } from '../../actors/file/index.ts';
+import { TOOLS } from '../support/tools.ts';
 import { append, DONE, errorOf, opened, tempFolder, thrownBy, write } from './support.ts';
 
 /** Mounts a tmpfs on a folder of its own for this test, or skips the test and says why. */
@@ -98,7 +99,7 @@ test('an output on a read-only file system is refused at opening', async context
   for (const url of [folder, join(folder, 'a.ndjson'), join(folder, 'new/folder')]) {
     expect(await thrownBy(() => opened({ url }, { reads: false }))).toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
     const spec = file({ url });
-    expect(await thrownBy(() => spec.rehearse!(spec.options, null, 'out', '/'))).toMatchObject({
+    expect(await thrownBy(() => spec.rehearse!(spec.options, null, 'out', '/', TOOLS))).toMatchObject({
       code: 'OUTPUT_UNWRITABLE',
     });
   }

@@ -4,11 +4,12 @@ import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type FileOptionsInput, file } from '../../actors/file/index.ts';
+import { TOOLS } from '../support/tools.ts';
 import { tempFolder, thrownBy } from './support.ts';
 
 async function rehearsed(options: FileOptionsInput, read: Record<string, unknown> | null): Promise<void> {
   const spec = file(options);
-  await spec.rehearse!(spec.options, read, 'x', '/');
+  await spec.rehearse!(spec.options, read, 'x', '/', TOOLS);
 }
 
 it('a source can be read: a file, a file of a folder, a pipe, stdin', async () => {

@@ -7,6 +7,7 @@ import { maxBytesOf, parseOptions, parseRead } from '../../actors/pulsar/options
 import { wireOptionsOf } from '../../actors/pulsar/server-options.ts';
 import { errorFrom } from '../support/runtimes.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { TOOLS } from '../support/tools.ts';
 import { busAt, opened } from './support.ts';
 
 const faults = (options: Record<string, unknown>): string[] =>
@@ -26,6 +27,7 @@ test('little need be said', () => {
     producerIdleMs: 300_000,
     consumerIdleMs: 60_000,
     tls: { checkHost: true },
+    topics: {},
     profile: 'default',
     batch: { by: 'key' },
     memoryBytes: 64 * 1024 * 1024,
@@ -88,7 +90,7 @@ test('a rehearsal says what the start would, and leaves nothing behind', async (
   const folder = await tempFolder('pulsar');
   const rehearse = async (url: string, read: Record<string, unknown> | null = null): Promise<void> => {
     const spec = pulsar({ url });
-    await spec.rehearse!(spec.options, read, 'bus', '/data');
+    await spec.rehearse!(spec.options, read, 'bus', '/data', TOOLS);
   };
   await rehearse('memory:');
   await rehearse(`file:${folder}/a/b`);
@@ -107,5 +109,7 @@ test('a rehearsal finds a path that leads nowhere', async () => {
   const folder = await tempFolder('pulsar');
   writeFileSync(join(folder, 'file'), '');
   const spec = pulsar({ url: `file:${join(folder, 'file', 'bus.db')}` });
-  expect(() => spec.rehearse!(spec.options, null, 'bus', '/data')).toThrow('STORE_READ_ONLY');
+  expect((await errorFrom(Promise.resolve(spec.rehearse!(spec.options, null, 'bus', '/data', TOOLS)))).code).toBe(
+    'STORE_READ_ONLY',
+  );
 });

@@ -6,6 +6,7 @@ import { expect, onTestFinished, type TestContext, test } from 'vitest';
 import { redis } from '../../actors/redis/index.ts';
 import { errorFrom } from '../support/runtimes.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { TOOLS } from '../support/tools.ts';
 import { opened } from './support.ts';
 
 /** Mounts a tmpfs on a folder of its own for this test, or skips the test and says why. */
@@ -82,7 +83,7 @@ test('a read-only file system is refused at the opening, and by check', async co
   for (const file of [path, join(folder, 'new/store.db')]) {
     const url = `file:${file}`;
     expect(await errorFrom(opened({ url }))).toMatchObject({ code: 'STORE_READ_ONLY', class: 'fatal' });
-    const rehearsed = Promise.resolve().then(() => spec.rehearse!({ url }, null, 'store', '/'));
+    const rehearsed = Promise.resolve().then(() => spec.rehearse!({ url }, null, 'store', '/', TOOLS));
     expect(await errorFrom(rehearsed)).toMatchObject({ code: 'STORE_READ_ONLY', class: 'fatal' });
   }
   execFileSync('mount', ['-o', 'remount,rw', folder]);

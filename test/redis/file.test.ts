@@ -14,6 +14,7 @@ import type { Version } from '../../runtime/index.ts';
 import { boundByPermissions } from '../support/permissions.ts';
 import { errorFrom } from '../support/runtimes.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { TOOLS } from '../support/tools.ts';
 import { virtualEnvironment } from '../support/virtual-clock.ts';
 import { opened } from './support.ts';
 
@@ -166,7 +167,9 @@ test('a corrupt file is refused and left as it is', async () => {
     expect(readFileSync(file).equals(before)).toBe(true);
   };
   const rehearsed = (file: string) =>
-    errorFrom(Promise.resolve().then(() => redis({ url: '' }).rehearse!({ url: `file:${file}` }, null, 'store', '/')));
+    errorFrom(
+      Promise.resolve().then(() => redis({ url: '' }).rehearse!({ url: `file:${file}` }, null, 'store', '/', TOOLS)),
+    );
   const { client, resource } = await opened({ url: `file:${path}` });
   for (let n = 0; n < 200; n++) await client.set(`k${n}`, 'x'.repeat(200));
   await resource.close();

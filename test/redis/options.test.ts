@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { redis } from '../../actors/redis/index.ts';
 import { errorFrom } from '../support/runtimes.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { TOOLS } from '../support/tools.ts';
 import { opened } from './support.ts';
 
 const spec = redis({ url: 'memory:' });
@@ -56,7 +57,7 @@ test('a source says a channel or a pattern', async () => {
 test('check says what the start would, and leaves nothing', async () => {
   const folder = await tempFolder('redis');
   const rehearse = (url: string, read: Record<string, unknown> | null = null) =>
-    Promise.resolve().then(() => spec.rehearse!({ url }, read, 'store', '/'));
+    Promise.resolve().then(() => spec.rehearse!({ url }, read, 'store', '/', TOOLS));
   await rehearse('memory:');
   await rehearse(`file:${join(folder, 'new/store.db')}`, { pattern: '*' });
   expect(await errorFrom(rehearse('memory:', {}))).toMatchObject({ code: 'CONFIG_INVALID' });

@@ -196,6 +196,13 @@ export class EmbeddedBus implements PulsarDriver {
     };
   }
 
+  /** Undefined where there is no such topic; 0 without partitions. */
+  existing(topic: string): number | undefined {
+    const found = this.#topics.find(topic);
+    if (!found) return undefined;
+    return found.length === 1 && found[0]!.name.full === topicName(topic).full ? 0 : found.length;
+  }
+
   numbers(): DriverNumbers {
     const attached = (ready: number) => ({ connecting: 0, ready });
     return {

@@ -2,6 +2,7 @@
 import { asError, KeymillError } from '../../../runtime/index.ts';
 import type { SubscriptionType, TopicStats } from '../contract.ts';
 import { topicName } from '../topic-name.ts';
+import type { Retention, TopicAdmin } from '../topics.ts';
 import type { Auth } from './auth.ts';
 
 interface SubscriptionNumbers {
@@ -22,7 +23,7 @@ const CONFLICT = 409;
 /** Words of the API for subscriptions that nobody has consumed yet. */
 const DEFAULT_TYPE: SubscriptionType = 'Exclusive';
 
-export class Admin {
+export class Admin implements TopicAdmin {
   readonly #url: string;
   readonly #auth: Auth;
   readonly #timeoutMs: number;
@@ -67,6 +68,34 @@ export class Admin {
         ]),
       ),
     };
+  }
+
+  /** Undefined where there is no such topic; 0 without partitions. Makes none. */
+  async partitionsOf(topic: string): Promise<number | undefined> {
+    const path = pathOf(topic);
+    const { status, text } = await this.#call('GET', `${path}/partitions?checkAllowAutoCreation=false`, topic);
+    if (status === NOT_FOUND) return undefined;
+    this.#mustBeFine(status, text, topic);
+    const { partitions = 0 } = JSON.parse(text) as { partitions?: number };
+    if (partitions > 0) return partitions;
+    return (await this.#call('GET', `${path}/stats`, topic)).status === NOT_FOUND ? undefined : 0;
+  }
+
+  /** Null where the topic has none of its own. */
+  async retentionOf(topic: string): Promise<Retention | null> {
+    const { status, text } = await this.#call('GET', `${pathOf(topic)}/retention?applied=false`, topic);
+    this.#mustBeFine(status, text, topic);
+    const found = (text === '' ? null : JSON.parse(text)) as {
+      retentionTimeInMinutes: number;
+      retentionSizeInMB: number;
+    } | null;
+    return found && { ms: found.retentionTimeInMinutes * 60_000, bytes: found.retentionSizeInMB * 2 ** 20 };
+  }
+
+  async setRetention(topic: string, { ms, bytes }: Retention): Promise<void> {
+    const body = { retentionTimeInMinutes: Math.ceil(ms / 60_000), retentionSizeInMB: Math.ceil(bytes / 2 ** 20) };
+    const { status, text } = await this.#call('POST', `${pathOf(topic)}/retention`, topic, JSON.stringify(body));
+    this.#mustBeFine(status, text, topic);
   }
 
   async #call(method: string, path: string, at: string, body?: string): Promise<{ status: number; text: string }> {

@@ -69,7 +69,8 @@ export class WireDriver implements PulsarDriver {
   readonly #options: WireOptions;
   readonly #connections: Connections;
   readonly #lookup: Lookup;
-  readonly #admin: Admin | null;
+  /** Null where its url is not known. */
+  readonly admin: Admin | null;
   readonly #parts: ClientParts;
   readonly #open = new Set<TopicProducer | WireConsumer | WireReader>();
   /** Of dead letters. */
@@ -89,7 +90,7 @@ export class WireDriver implements PulsarDriver {
     const nextId = (): number => this.#ids++;
     this.#connections = new Connections(service, shared, environment, log);
     this.#lookup = new Lookup(this.#connections, nextId);
-    this.#admin = options.adminUrl === undefined ? null : new Admin(options.adminUrl, auth, operationMs);
+    this.admin = options.adminUrl === undefined ? null : new Admin(options.adminUrl, auth, operationMs);
     const memory = new Memory(options.memoryBytes);
     this.#parts = { memory, lookup: this.#lookup, nextId, environment, log, operationMs };
     this.#pool = new ProducerPool(this, environment.clock, { name: undefined, idleMs: DEAD_LETTER_IDLE_MS });
@@ -165,8 +166,8 @@ export class WireDriver implements PulsarDriver {
         'CONFIG_INVALID',
         `${topic}: expected 1 to ${MAX_PARTITIONS} partitions, found ${partitions}`,
       );
-    if (this.#admin) {
-      if (await this.#admin.createTopic(full, partitions)) return;
+    if (this.admin) {
+      if (await this.admin.createTopic(full, partitions)) return;
     } else if (partitions > 0)
       throw new KeymillError('CONFIG_INVALID', `${full}: making partitions needs adminUrl`, { place: { at: full } });
     const found = await this.#lookup.partitions(full, true);
@@ -179,9 +180,9 @@ export class WireDriver implements PulsarDriver {
   async stats(topic: string): Promise<TopicStats> {
     this.#mustBeOpen();
     const { full } = topicName(topic);
-    if (!this.#admin)
+    if (!this.admin)
       throw new KeymillError('CONFIG_INVALID', `${full}: its numbers need adminUrl`, { place: { at: full } });
-    return this.#admin.stats(full, await this.#lookup.partitions(full, false));
+    return this.admin.stats(full, await this.#lookup.partitions(full, false));
   }
 
   numbers(): DriverNumbers {
