@@ -150,8 +150,9 @@ export interface DriverNumbers {
   readonly buried: number;
   /** Times that a producer or consumer had to be attached again. */
   readonly reconnects: number;
-  /** Connections to brokers. */
+  /** Connections to brokers, and requests on them that are not answered yet. */
   readonly connections: number;
+  readonly requests: number;
   /** Producers and consumers of topics and partitions, readers among them. */
   readonly attachments: Readonly<Record<'producer' | 'consumer', Readonly<Record<'connecting' | 'ready', number>>>>;
 }

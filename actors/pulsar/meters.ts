@@ -30,7 +30,7 @@ export class Meters {
     }
   }
 
-  metrics({ buried, reconnects, connections, attachments }: DriverNumbers): readonly IoMetric[] {
+  metrics({ buried, reconnects, connections, requests, attachments }: DriverNumbers): readonly IoMetric[] {
     const states = (['producer', 'consumer'] as const).flatMap(kind =>
       (['connecting', 'ready'] as const).map(
         (state): IoMetric => ({
@@ -51,6 +51,7 @@ export class Meters {
       { name: 'pulsar_consumer_message_dlq_total', value: buried },
       ...states,
       { name: 'pulsar_connections', value: connections },
+      { name: 'pulsar_requests_pending', value: requests },
       { name: 'pulsar_reconnects_total', value: reconnects },
     ];
   }

@@ -172,6 +172,7 @@ export const METRICS = {
     'Producers and consumers of topics and partitions by state: connecting, ready.',
   ),
   pulsar_connections: gauge('connections', IO, 'P15', 'Connections to brokers.'),
+  pulsar_requests_pending: gauge('requests', IO, 'P15', 'Requests to brokers that are not answered yet.'),
   pulsar_reconnects_total: counter(
     'attachments',
     IO,

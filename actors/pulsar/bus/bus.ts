@@ -209,6 +209,7 @@ export class EmbeddedBus implements PulsarDriver {
       buried: this.#buried,
       reconnects: 0,
       connections: 0,
+      requests: 0,
       attachments: {
         producer: attached(this.#producers.size),
         consumer: attached(this.#consumers.size + this.#readers.size),

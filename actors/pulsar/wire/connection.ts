@@ -110,6 +110,11 @@ export class Connection {
     return this.#fault === null;
   }
 
+  /** Requests that are not answered yet. */
+  get requests(): number {
+    return this.#requests.size;
+  }
+
   /** Called once, when it is lost or closed. */
   set onClosed(listener: () => void) {
     if (this.#fault) listener();

@@ -12,6 +12,7 @@ export class Connections {
   readonly #environment: Environment;
   readonly #log: Log;
   readonly #open = new Map<string, Promise<Connection>>();
+  readonly #ready = new Set<Connection>();
   /** Which address of the service is tried first. */
   #first = 0;
   #isClosed = false;
@@ -28,9 +29,11 @@ export class Connections {
     return this.#service.isSecure;
   }
 
-  /** How many there are, for metrics. */
-  get count(): number {
-    return this.#open.size;
+  /** For metrics. */
+  get numbers(): { readonly connections: number; readonly requests: number } {
+    let requests = 0;
+    for (const connection of this.#ready) requests += connection.requests;
+    return { connections: this.#ready.size, requests };
   }
 
   /** To any broker of the service: the first of its addresses that answers. Rejects with what the last one said. */
@@ -79,8 +82,12 @@ export class Connections {
       if (this.#open.get(name) === opening) this.#open.delete(name);
     };
     opening.then(connection => {
+      this.#ready.add(connection);
       if (this.#isClosed) connection.destroy(lostFault(name, 'the client was closed'));
-      connection.onClosed = forget;
+      connection.onClosed = () => {
+        this.#ready.delete(connection);
+        forget();
+      };
     }, forget);
     return opening;
   }

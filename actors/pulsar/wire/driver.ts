@@ -195,7 +195,7 @@ export class WireDriver implements PulsarDriver {
         reconnects += Math.max(0, count - 1);
       }
     }
-    return { buried: this.#buried, reconnects, connections: this.#connections.count, attachments: states };
+    return { buried: this.#buried, reconnects, ...this.#connections.numbers, attachments: states };
   }
 
   async probe(): Promise<void> {
