@@ -219,6 +219,8 @@ export interface PulsarClient {
   publishBatch(topic: string, messages: readonly Publishable[]): Promise<MessageId[]>;
   /** Until the loop is left or `signal` aborts. */
   consume(options: ConsumeOptions): AsyncIterable<Delivery>;
+  /** As `consume`, by what has come together: 1 to `max` (100). All of a batch are acknowledged when the next one is asked for. */
+  consumeBatches(options: ConsumeOptions & { readonly max?: number | undefined }): AsyncIterable<Delivery[]>;
   /** From a position to where the topic ends when it is reached, or with `follow` for ever. */
   read(
     options: ReaderOptions & { readonly follow?: boolean | undefined; readonly signal?: AbortSignal | undefined },

@@ -37,7 +37,7 @@ export class Loop implements AsyncIterator<Delivery, undefined> {
   #isEnd = false;
   #last: MessageId | null = null;
   /** Given, and not acknowledged: the next one was not asked for yet. */
-  #current: MessageId | null = null;
+  #current: MessageId[] = [];
   #acks: MessageId[] = [];
   #settling: Promise<void> | null = null;
   #fault: { readonly error: unknown } | null = null;
@@ -55,13 +55,8 @@ export class Loop implements AsyncIterator<Delivery, undefined> {
     try {
       while (!this.#options.signal?.aborted) {
         if (this.#fault) throw this.#fault.error;
-        const message = this.#messages[this.#at];
-        if (message) {
-          this.#at++;
-          this.#last = message.id;
-          if (this.#options.acknowledges) this.#current = message.id;
-          return { done: false, value: deliveryOf(message) };
-        }
+        const value = this.more();
+        if (value) return { done: false, value };
         if (this.#isEnd) break;
         await this.#fill();
       }
@@ -73,11 +68,21 @@ export class Loop implements AsyncIterator<Delivery, undefined> {
     return this.return();
   }
 
+  /** Another one that has come already; it is acknowledged with those that were given since `next`. */
+  more(): Delivery | undefined {
+    const message = this.#messages[this.#at];
+    if (!message) return undefined;
+    this.#at++;
+    this.#last = message.id;
+    if (this.#options.acknowledges) this.#current.push(message.id);
+    return deliveryOf(message);
+  }
+
   /** The loop was left: the message it has is not acknowledged. Rejects when an earlier one could not be. */
   async return(): Promise<IteratorResult<Delivery, undefined>> {
     if (this.#isOver) return DONE;
     this.#isOver = true;
-    this.#current = null;
+    this.#current = [];
     this.#options.signal?.removeEventListener('abort', this.#interrupt);
     await this.#settle();
     const session = this.#session;
@@ -87,9 +92,9 @@ export class Loop implements AsyncIterator<Delivery, undefined> {
   }
 
   #acknowledgeCurrent(): void {
-    if (this.#current === null) return;
-    this.#acks.push(this.#current);
-    this.#current = null;
+    if (this.#current.length === 0) return;
+    this.#acks.push(...this.#current);
+    this.#current = [];
     void this.#settle();
   }
 

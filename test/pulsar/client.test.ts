@@ -165,6 +165,25 @@ test('loops over several topics, and over a pattern', async () => {
   await matching.return!();
 });
 
+test('batches: what has come together, acknowledged when the next one is asked for', async () => {
+  const { client } = await opened({ url: 'memory:' });
+  await client.publishBatch(
+    't',
+    Array.from({ length: 10 }, (_, n) => ({ payload: `${n}` })),
+  );
+  const batches: string[][] = [];
+  for await (const batch of client.consumeBatches({ ...EARLY, max: 4 })) {
+    batches.push(batch.map(one => one.text()));
+    if (batches.length === 3) break; // the third is left unacknowledged
+  }
+  expect(batches).toEqual([
+    ['0', '1', '2', '3'],
+    ['4', '5', '6', '7'],
+    ['8', '9'],
+  ]);
+  expect(await backlogOf(client)).toBe(2);
+});
+
 test('a typed message says what it is, and is compressed where that helps', async () => {
   const { ask } = await opened({ url: 'memory:' });
   const client = clientOf(ask);
