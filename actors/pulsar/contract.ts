@@ -49,6 +49,16 @@ export interface InMessage {
 
 // ── driver ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/**
+ * What a topic is declared to hold, for brokers that check it: `definition` is the text of an Avro record or JSON schema. Only a
+ * real Pulsar looks at it, and refuses what does not go with what the topic has (SCHEMA_REFUSED); the embedded bus does not.
+ */
+export interface TopicSchema {
+  readonly type: 'json';
+  readonly name: string;
+  readonly definition: string;
+}
+
 export interface ProducerOptions {
   readonly topic: string;
   /** Two producers of one name on one topic: the second is PRODUCER_BUSY. Made up where it is left out. */
@@ -58,6 +68,7 @@ export interface ProducerOptions {
   readonly sendTimeoutMs?: number | undefined;
   /** Messages that may be under way; beyond it `send` waits. */
   readonly maxPending?: number | undefined;
+  readonly schema?: TopicSchema | undefined;
 }
 
 export interface Producer {
@@ -99,6 +110,7 @@ export interface ConsumerOptions {
   /** Redelivers what is not acknowledged by then; 0, the default, never. Refused (ACK_REFUSED) where order is kept: all but Shared. */
   readonly ackTimeoutMs?: number | undefined;
   readonly deadLetter?: DeadLetterPolicy | undefined;
+  readonly schema?: TopicSchema | undefined;
 }
 
 /**
@@ -148,6 +160,8 @@ export interface Reader {
 export interface DriverNumbers {
   /** Messages published to dead-letter topics. */
   readonly buried: number;
+  /** Entries that came and that nobody can read; they are passed over. */
+  readonly corrupt: number;
   /** Times that a producer or consumer had to be attached again. */
   readonly reconnects: number;
   /** Connections to brokers, and requests on them that are not answered yet. */

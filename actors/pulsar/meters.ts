@@ -30,7 +30,7 @@ export class Meters {
     }
   }
 
-  metrics({ buried, reconnects, connections, requests, attachments }: DriverNumbers): readonly IoMetric[] {
+  metrics({ buried, corrupt, reconnects, connections, requests, attachments }: DriverNumbers): readonly IoMetric[] {
     const states = (['producer', 'consumer'] as const).flatMap(kind =>
       (['connecting', 'ready'] as const).map(
         (state): IoMetric => ({
@@ -49,6 +49,7 @@ export class Meters {
       { name: 'pulsar_consumer_message_received_total', value: this.received },
       { name: 'pulsar_consumer_message_processed_total', value: this.processed },
       { name: 'pulsar_consumer_message_dlq_total', value: buried },
+      { name: 'pulsar_consumer_message_failed_total', value: corrupt },
       ...states,
       { name: 'pulsar_connections', value: connections },
       { name: 'pulsar_requests_pending', value: requests },

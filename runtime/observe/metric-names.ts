@@ -164,6 +164,12 @@ export const METRICS = {
     'Messages that consumers and readers were given.',
   ),
   pulsar_consumer_message_processed_total: counter('messages', IO, 'G1044', 'Messages that were acknowledged.'),
+  pulsar_consumer_message_failed_total: counter(
+    'messages',
+    IO,
+    'G1044',
+    'Entries of topics that were corrupt, and were passed over; the log names them.',
+  ),
   pulsar_consumer_message_dlq_total: counter('messages', IO, 'G1044', 'Messages published to dead-letter topics.'),
   pulsar_attachments: gauge(
     'attachments',

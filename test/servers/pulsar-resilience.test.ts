@@ -91,6 +91,28 @@ describe.skipIf(skipped('pulsar'))('the wire client', () => {
     expect(await payloads(driver, topic)).toEqual(numbers(20));
   });
 
+  test('an entry that came broken is passed over and counted; what cannot be read here is left to others', async () => {
+    let isDue = true;
+    const alter = (frame: Buffer): Buffer => {
+      if (commandOf(frame) !== COMMAND.message || !isDue) return frame;
+      isDue = false;
+      const broken = Buffer.from(frame);
+      broken[broken.length - 1]! ^= 1;
+      return broken;
+    };
+    const proxy = await pulsarProxy({ alter });
+    const topic = unique();
+    const producer = await wireClient({ batch: { messages: 1 } }).createProducer({ topic });
+    const driver = wireClient({ url: proxy.url });
+    const consumer = await driver.subscribe({ topics: [topic], subscription: 's', type: 'Exclusive' });
+    for (const payload of numbers(3)) await producer.send({ payload });
+    const seen = [await consumer.receive(), await consumer.receive()];
+    expect(seen.map(({ payload }) => Buffer.from(payload!).toString())).toEqual(['m1', 'm2']);
+    expect(driver.numbers().corrupt).toBe(1);
+    await consumer.acknowledge(seen.map(({ id }) => id));
+    await expect.poll(async () => (await driver.stats(topic)).subscriptions['s']!.backlog).toBe(0);
+  });
+
   test('producers share the memory of their client, and wait for one another', async () => {
     const proxy = await pulsarProxy();
     const driver = wireClient({ url: proxy.url, memoryBytes: 100_000, batch: { messages: 10 } });

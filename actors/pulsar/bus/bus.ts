@@ -207,6 +207,7 @@ export class EmbeddedBus implements PulsarDriver {
     const attached = (ready: number) => ({ connecting: 0, ready });
     return {
       buried: this.#buried,
+      corrupt: 0,
       reconnects: 0,
       connections: 0,
       requests: 0,

@@ -2,7 +2,7 @@
  * The messages that come to a consumer of a partition: checked, put together, split, and put in the inbox; those of them
  * that are not wanted are passed over. For each that is dropped the broker gets its permit back.
  */
-import { asError, type Log } from '../../../runtime/index.ts';
+import { asError, isKeymillError, type KeymillError, type Log } from '../../../runtime/index.ts';
 import type { InMessage } from '../contract.ts';
 import { type IdParts, parseId } from '../message-id.ts';
 import { Chunks, type Whole } from './chunks.ts';
@@ -36,6 +36,8 @@ export interface ArrivalsNeeds {
   again(entry: HeldEntry, index: number): void;
   refuse(ack: Pick<CommandOf<'ack'>, 'messageId' | 'validationError'>): void;
   ledgerSeen(ledger: number): void;
+  /** Nothing more can be given out: what comes next is there, and cannot be read here. */
+  fail(fault: KeymillError): void;
 }
 
 /** Reason for acknowledging what nobody can read. */
@@ -52,6 +54,8 @@ export class Arrivals {
   /** Between a seek and the attaching behind it: what comes is of the old place. */
   isMoving = false;
   dropped = 0;
+  /** Entries that nobody can read. */
+  corrupt = 0;
   /** Nothing up to here is given out: where a reader begins, or what a seek led into the middle of a batch. */
   after: Spot | null = null;
 
@@ -81,6 +85,8 @@ export class Arrivals {
       const held = this.#needs.held?.enter(ledger, entry, size, ackSet) ?? null;
       this.#unpack(whole, held, command, charged);
     } catch (error) {
+      // What another client, or another setting, could read must not be acknowledged away.
+      if (isKeymillError(error)) return this.#needs.fail(error);
       this.#corrupt(command, asError(error).message, charged);
     }
     this.#needs.inbox.serve();
@@ -138,6 +144,7 @@ export class Arrivals {
   #corrupt({ messageId: { ledgerId, entryId } }: Message, why: string, charged: number): void {
     const { topic, log, refuse, give } = this.#needs;
     log.error({ topic, ledger: ledgerId, entry: entryId, why }, 'an entry cannot be read, and is passed over');
+    this.corrupt++;
     refuse({ messageId: [{ ledgerId, entryId }], validationError: CHECKSUM_MISMATCH });
     give(charged);
   }

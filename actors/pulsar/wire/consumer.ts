@@ -63,6 +63,11 @@ export class WireConsumer implements Consumer {
     return consumer;
   }
 
+  /** Entries that nobody can read. */
+  get corrupt(): number {
+    return [...this.#children.values()].reduce((sum, child) => sum + child.corrupt, 0);
+  }
+
   /** One for each topic or partition. */
   get attachments(): readonly Attachment[] {
     return [...this.#children.values()].map(child => child.attachment);
@@ -72,7 +77,22 @@ export class WireConsumer implements Consumer {
     return this.#inbox.take(signal);
   }
 
-  async acknowledge(ids: readonly MessageId[]): Promise<void> {
+  acknowledge(ids: readonly MessageId[]): Promise<void> {
+    return ids.length === 1 ? this.#acknowledgeOne(ids[0]!) : this.#acknowledgeAll(ids);
+  }
+
+  /** Makes no promise of its own: where each message is acknowledged by itself, thousands wait for one answer. */
+  #acknowledgeOne(id: MessageId): Promise<void> {
+    try {
+      this.#mustBeOpen();
+      const parts = parseId(id);
+      return this.#childOf(parts)?.acknowledge(parts) ?? Promise.resolve();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async #acknowledgeAll(ids: readonly MessageId[]): Promise<void> {
     this.#mustBeOpen();
     const acks = new Set<Promise<void>>(); // those of one turn and partition are one
     for (const id of ids) {

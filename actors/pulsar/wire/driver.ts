@@ -188,14 +188,16 @@ export class WireDriver implements PulsarDriver {
   numbers(): DriverNumbers {
     const states = { producer: { connecting: 0, ready: 0 }, consumer: { connecting: 0, ready: 0 } };
     let reconnects = 0;
+    let corrupt = 0;
     for (const one of this.#open) {
       const kind = one instanceof TopicProducer ? states.producer : states.consumer;
+      if (!(one instanceof TopicProducer)) corrupt += one.corrupt;
       for (const { state, count } of one.attachments) {
         if (state !== 'closed') kind[state]++;
         reconnects += Math.max(0, count - 1);
       }
     }
-    return { buried: this.#buried, reconnects, ...this.#connections.numbers, attachments: states };
+    return { buried: this.#buried, corrupt, reconnects, ...this.#connections.numbers, attachments: states };
   }
 
   async probe(): Promise<void> {

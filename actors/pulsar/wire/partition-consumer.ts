@@ -4,11 +4,11 @@
  * waited in the inbox was thrown away, and what is in hand is recognised and not given twice.
  */
 import type { KeymillError } from '../../../runtime/index.ts';
-import type { MessageId, StartPosition, SubscriptionType } from '../contract.ts';
+import type { MessageId, StartPosition } from '../contract.ts';
 import { type IdParts, parseId } from '../message-id.ts';
 import { Acks } from './acks.ts';
 import { Again } from './again.ts';
-import { Arrivals, type Burial } from './arrivals.ts';
+import { Arrivals } from './arrivals.ts';
 import { Attachment } from './attachment.ts';
 import type { ClientParts } from './client-parts.ts';
 import { type Command, INITIAL_POSITIONS, SUB_TYPES } from './codec/commands.ts';
@@ -17,23 +17,8 @@ import type { Connection, Guest } from './connection.ts';
 import { lostFault } from './faults.ts';
 import { ACKED, Held, type HeldEntry, IN_HAND, QUEUED } from './held.ts';
 import type { Inbox, InboxOwner, Waiting } from './inbox.ts';
+import type { PartitionConsumerOptions } from './partition-options.ts';
 import { entryOf, isBehind, spotBefore } from './spots.ts';
-
-export interface PartitionConsumerOptions {
-  readonly topic: string;
-  /** -1 for a topic without partitions. */
-  readonly partition: number;
-  readonly subscription: string;
-  readonly type: SubscriptionType;
-  readonly name: string;
-  readonly prefetch: number;
-  readonly initialPosition: 'Earliest' | 'Latest';
-  readonly nackDelayMs: number;
-  readonly ackTimeoutMs: number;
-  /** A reader: no subscription stays, and it begins here. */
-  readonly from?: { readonly position: StartPosition; readonly isInclusive: boolean } | undefined;
-  readonly bury?: Burial | undefined;
-}
 
 const KEY_SHARED_AUTO_SPLIT = 0;
 /** Ids in one command. */
@@ -105,6 +90,10 @@ export class PartitionConsumer implements Guest, InboxOwner {
       again: (entry, index) => this.#again.later(entry, index),
       refuse: ack => this.#attachment.connection?.send({ type: 'ack', consumerId: this.#id, ackType: 0, ...ack }),
       ledgerSeen,
+      fail: fault => {
+        this.#attachment.stop();
+        this.#end(fault);
+      },
     });
     this.#arrivals.after = options.from ? spotBefore(options.from.position, options.from.isInclusive) : null;
     const { nackDelayMs, ackTimeoutMs } = options;
@@ -122,7 +111,11 @@ export class PartitionConsumer implements Guest, InboxOwner {
     return this.#attachment.start();
   }
 
-  /** For metrics. */
+  /** For metrics: entries that nobody can read. */
+  get corrupt(): number {
+    return this.#arrivals.corrupt;
+  }
+
   get attachment(): Attachment {
     return this.#attachment;
   }

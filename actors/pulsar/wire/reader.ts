@@ -66,6 +66,11 @@ export class WireReader implements Reader {
     return reader;
   }
 
+  /** Entries that nobody can read. */
+  get corrupt(): number {
+    return this.#children.reduce((sum, child) => sum + child.corrupt, 0);
+  }
+
   /** One for each topic or partition. */
   get attachments(): readonly Attachment[] {
     return this.#children.map(child => child.attachment);

@@ -18,7 +18,10 @@ export interface EntryPlace {
   readonly redeliveryCount: number;
 }
 
-/** Calls `visit` with each message and its index. Throws what cannot be decompressed or split, and RECORD_BROKEN. */
+/**
+ * Calls `visit` with each message and its index. Throws WireFault for what cannot be decompressed or split; RECORD_BROKEN for
+ * what is encrypted or in a codec that is not known, and CONFIG_INVALID where the package of a codec is missing.
+ */
 export function unpackEntry(
   metadata: MessageMetadata,
   body: Buffer,
@@ -35,7 +38,15 @@ export function unpackEntry(
       },
     );
   const codec = COMPRESSIONS[metadata.compression ?? 0];
-  if (codec === undefined) throw new Error(`compression ${metadata.compression} is not known`);
+  if (codec === undefined)
+    throw new KeymillError(
+      'RECORD_BROKEN',
+      `${place.topic}: ${place.idBegin} has compression ${metadata.compression}, which is not known`,
+      {
+        class: 'fatal',
+        place: { at: place.topic },
+      },
+    );
   const payload = codec === 'none' ? body : decompress(codec, body, metadata.uncompressedSize ?? 0, MAX_BYTES);
   const { numMessagesInBatch } = metadata;
   if (numMessagesInBatch === undefined) return visit(0, single(metadata, payload, place));
