@@ -10,7 +10,7 @@ const POM = fileURLToPath(new URL('./pulsar/pom.xml', import.meta.url));
 const SETTINGS = fileURLToPath(new URL('./pulsar/settings.xml', import.meta.url));
 const COPY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
 /** Part of the folders' names, so that another version is another folder. */
-const BROKER = '4.0.7';
+export const BROKER = '4.0.7';
 const CLIENT = '3.13.0';
 
 /** The folder of the broker's jars, 235 MB. */

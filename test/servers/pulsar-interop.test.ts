@@ -1,10 +1,14 @@
 /** Our wire client beside the official C++ client, through its Python face: what one writes the other reads, and they agree on what is acknowledged. */
+import { execFile } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import type { InMessage, OutMessage, PulsarDriver } from '../../actors/pulsar/contract.ts';
+import { partitionOfKey } from '../../actors/pulsar/murmur3.ts';
 import { COMPRESSIONS } from '../../actors/pulsar/wire/codec/enums.ts';
 import { type PeerMessage, type PeerOutMessage, pulsarPeer } from '../support/pulsar-peer.ts';
-import { skipped } from '../support/services.ts';
+import { javaClasses, pulsarService, skipped } from '../support/services.ts';
 import { wireClient } from '../support/wire.ts';
 
 const unique = (): string => `interop-${randomUUID()}`;
@@ -169,3 +173,26 @@ function expected(message: PeerOutMessage, id: string) {
     payload: message.payload === null ? null : Buffer.from(message.payload as string).toString('base64'),
   };
 }
+
+describe.skipIf(skipped('pulsar'))('the official Java client', () => {
+  test('puts a key into the partition that we do, by Murmur3', { timeout: 60_000 }, async () => {
+    const topic = unique();
+    const driver = wireClient();
+    await driver.createTopic(topic, 4);
+    const keys = ['k1', 'k2', 'key01', 'key02', 'ключ', '😀', 'a', 'polygenelubricants', 'order-4711'];
+    const program = fileURLToPath(new URL('./fixtures/KeyedProducer.java', import.meta.url));
+    await promisify(execFile)('java', ['-cp', javaClasses(), program, pulsarService()!.url, topic, ...keys], {
+      env: { ...process.env, LC_ALL: 'C.UTF-8' },
+    });
+    const producer = await driver.createProducer({ topic });
+    await Promise.all(keys.map(key => producer.send({ payload: key, key })));
+    const partitions = new Map<string, Set<string>>();
+    for (const message of await readAll(driver, topic)) {
+      const { key, topic: partition } = message;
+      partitions.set(key!, (partitions.get(key!) ?? new Set()).add(partition));
+    }
+    expect([...partitions.keys()].toSorted()).toEqual(keys.toSorted());
+    for (const [key, found] of partitions)
+      expect([...found]).toEqual([`persistent://public/default/${topic}-partition-${partitionOfKey(key, 4)}`]);
+  });
+});

@@ -4,8 +4,10 @@
  */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { BROKER } from '../../scripts/services/downloads.ts';
 import { fromLines } from '../../scripts/services/exports.ts';
 import { alive, kill } from '../../scripts/services/processes.ts';
 import { Place } from '../../scripts/services/service.ts';
@@ -107,3 +109,6 @@ function running(): PulsarService {
   if (service === null) throw new Error('no Pulsar runs: skip the test by skipped("pulsar")');
   return service;
 }
+
+/** Class path of the official Java client: it is among the jars of the broker. */
+export const javaClasses = (): string => join(variable('SERVICES')!, 'cache', `pulsar-broker-${BROKER}`, '*');
