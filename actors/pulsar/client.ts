@@ -11,6 +11,8 @@ import type {
   TopicStats,
 } from './contract.ts';
 import { type Ask, Loop } from './loop.ts';
+import { bsonBytes } from './schema/bson.ts';
+import { DATES_PROPERTY, datedJson } from './schema/dates.ts';
 import { typed } from './typed.ts';
 
 /** Messages of a batch at most, where it is not said. */
@@ -66,16 +68,38 @@ async function* batchesOf(loop: Loop, max: number): AsyncGenerator<Delivery[]> {
   }
 }
 
-/** Throws RECORD_BROKEN for what JSON cannot hold. */
+/** Throws RECORD_BROKEN for what JSON or BSON cannot hold. */
 function outOf(message: Publishable): OutMessage {
-  if (!('json' in message)) return message;
-  const { json, type, ...rest } = message;
-  let payload: string | undefined;
+  if (!('json' in message || 'bson' in message)) return message;
+  const { type, ...rest } = 'json' in message ? jsonOut(message) : bsonOut(message);
+  return type === undefined ? rest : typed(type, rest);
+}
+
+function jsonOut({ json, properties, ...rest }: Extract<Publishable, { readonly json: unknown }>) {
+  const { text: payload, dates } = made('JSON', json, datedJson);
+  if (payload === undefined) throw notMade('JSON', json);
+  return { ...rest, payload, properties: datedProperties(properties, dates) };
+}
+
+/** Properties may have been copied from another message: its marker is not of this one. */
+function datedProperties(properties: OutMessage['properties'], dates: string | undefined): OutMessage['properties'] {
+  if (dates !== undefined) return { ...properties, [DATES_PROPERTY]: dates };
+  if (properties?.[DATES_PROPERTY] === undefined) return properties;
+  return Object.fromEntries(Object.entries(properties).filter(([name]) => name !== DATES_PROPERTY));
+}
+
+function bsonOut({ bson, ...rest }: Extract<Publishable, { readonly bson: unknown }>) {
+  return { ...rest, payload: made('BSON', bson, bsonBytes) };
+}
+
+function made<T>(what: string, value: unknown, make: (value: unknown) => T): T {
   try {
-    payload = JSON.stringify(json);
+    return make(value);
   } catch (cause) {
-    throw new KeymillError('RECORD_BROKEN', `not JSON: ${describe(json)}`, { cause, class: 'fatal' });
+    throw notMade(what, value, cause);
   }
-  if (payload === undefined) throw new KeymillError('RECORD_BROKEN', `not JSON: ${describe(json)}`, { class: 'fatal' });
-  return type === undefined ? { ...rest, payload } : typed(type, { ...rest, payload });
+}
+
+function notMade(what: string, value: unknown, cause?: unknown): KeymillError {
+  return new KeymillError('RECORD_BROKEN', `not ${what}: ${describe(value)}`, { cause, class: 'fatal' });
 }

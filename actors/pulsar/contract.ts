@@ -194,8 +194,10 @@ export interface PulsarDriver {
 export interface Delivery extends InMessage {
   /** The payload as UTF-8 text; '' for null. Throws RECORD_BROKEN where it says to be compressed and is not. */
   text(): string;
-  /** The payload as JSON. Throws RECORD_BROKEN. */
+  /** The payload as JSON; dates that were published as Date objects are such again. Throws RECORD_BROKEN. */
   json<T = unknown>(): T;
+  /** The payload as a BSON document, null for null; the npm package `bson` is loaded at the first. Throws RECORD_BROKEN. */
+  bson<T = unknown>(): T;
 }
 
 export type ConsumeOptions = Omit<ConsumerOptions, 'topics'> & {
@@ -204,13 +206,15 @@ export type ConsumeOptions = Omit<ConsumerOptions, 'topics'> & {
 };
 
 /**
- * A message to publish: as the driver takes it, or an object that travels as JSON. With a `type` it gets the properties `type`,
- * `timestamp` (ISO 8601) and `compression`; from 1024 bytes on its payload is then compressed by gzip where that makes it smaller
- * (G1085). `text` and `json` of a Delivery undo it.
+ * A message to publish: as the driver takes it, or an object that travels as JSON or BSON. With a `type` it gets the
+ * properties `type`, `timestamp` (ISO 8601) and `compression`; from 1024 bytes on its payload is then compressed by gzip
+ * where that makes it smaller (G1085). `text`, `json` and `bson` of a Delivery undo it. Dates in `json` travel as ISO 8601;
+ * the property `keymill-dates` says where they are (schema/dates.ts).
  */
 export type Publishable =
   | OutMessage
-  | (Omit<OutMessage, 'payload'> & { readonly json: unknown; readonly type?: string | undefined });
+  | (Omit<OutMessage, 'payload'> & { readonly json: unknown; readonly type?: string | undefined })
+  | (Omit<OutMessage, 'payload'> & { readonly bson: unknown; readonly type?: string | undefined });
 
 export interface TopicStats {
   readonly topic: string;

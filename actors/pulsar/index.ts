@@ -29,6 +29,8 @@ import type { WireDriver } from './wire/driver.ts';
 export type * from './contract.ts';
 export { compareIds } from './message-id.ts';
 export { type PulsarOptions, type PulsarOptionsInput, pulsarSchema, readSchema } from './options.ts';
+export { type EvolutionFinding, type EvolutionRule, evolutionFindings } from './schema/evolution.ts';
+export { type JsonSchema, parseJsonSchema, type SchemaFinding, valueFindings } from './schema/json-schema.ts';
 
 /** A look at a bus in this process costs next to nothing: an open breaker need not wait a minute for the next. */
 const BUS_POLICY = { ...DEFAULT_IO_POLICY, breaker: { openMs: 1000 } };
@@ -91,6 +93,11 @@ type DriverContext = Omit<IoContext, 'reads'>;
 async function driverOf(options: PulsarOptions, context: DriverContext): Promise<PulsarDriver> {
   const { environment, log } = context;
   const place = placeOf(options.url, context.dataDir);
+  if (place.kind === 'server' && options.driver === 'pulsar-client') {
+    const { OfficialDriver } = await import('./official/driver.ts');
+    const officialOptions = { ...wireOptionsOf(options, `io.${context.name}`), files: options.tls };
+    return OfficialDriver.open(officialOptions, environment, log);
+  }
   if (place.kind === 'server') {
     const { WireDriver } = await import('./wire/driver.ts');
     return new WireDriver(wireOptionsOf(options, `io.${context.name}`), environment, log);

@@ -36,6 +36,9 @@ const auth = z.union([
 ]);
 
 export const serverShape = {
+  driver: z.enum(['wire', 'pulsar-client']).default('wire').meta({
+    doc: "pulsar: wire is keymill's own client. pulsar-client is the official one, a package of its own (`npm install pulsar-client`), which can do less.",
+  }),
   adminUrl: z
     .string()
     .regex(/^https?:\/\//, 'expected http://HOST:PORT')

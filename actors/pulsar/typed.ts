@@ -8,7 +8,7 @@ const COMPRESS_ABOVE = 1024;
 const MAX_BYTES = 256 * 1024 * 1024;
 const GZIP = 'gzip';
 
-export function typed(type: string, message: OutMessage & { readonly payload: string }): OutMessage {
+export function typed(type: string, message: OutMessage & { readonly payload: string | Uint8Array }): OutMessage {
   const { payload, properties } = message;
   const compressed = Buffer.byteLength(payload) > COMPRESS_ABOVE ? gzipSync(payload) : null;
   const isSmaller = compressed !== null && compressed.length < Buffer.byteLength(payload);

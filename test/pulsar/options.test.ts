@@ -28,6 +28,7 @@ test('little need be said', () => {
     consumerIdleMs: 60_000,
     tls: { checkHost: true },
     topics: {},
+    driver: 'wire',
     profile: 'default',
     batch: { by: 'key' },
     memoryBytes: 64 * 1024 * 1024,

@@ -165,7 +165,7 @@ export class WireConsumer implements Consumer {
     initialPosition: 'Earliest' | 'Latest',
   ): Promise<void> {
     const fresh = found.filter(({ topic }) => !this.#children.has(topic));
-    const { prefetch = 1000, nackDelayMs = 60_000, ackTimeoutMs = 0, deadLetter } = this.#options;
+    const { prefetch = 1000, nackDelayMs = 60_000, ackTimeoutMs = 0, deadLetter, schema } = this.#options;
     const started = fresh.map(async ({ topic, partition }) => {
       const bury = deadLetter && {
         above: deadLetter.maxRedeliver,
@@ -183,6 +183,7 @@ export class WireConsumer implements Consumer {
           initialPosition,
           nackDelayMs,
           ackTimeoutMs,
+          schema,
           bury,
         },
         this.#needs.parts,

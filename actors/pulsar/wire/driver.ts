@@ -97,7 +97,7 @@ export class WireDriver implements PulsarDriver {
     this.#nonce = Math.floor(environment.random() * 2 ** 40).toString(36);
   }
 
-  async createProducer({ topic, name, access, sendTimeoutMs, maxPending }: ProducerOptions): Promise<Producer> {
+  async createProducer({ topic, name, access, sendTimeoutMs, maxPending, schema }: ProducerOptions): Promise<Producer> {
     this.#mustBeOpen();
     const { full } = topicName(topic);
     const { batching, chunking, codec, compressFrom } = this.#options;
@@ -118,6 +118,7 @@ export class WireDriver implements PulsarDriver {
         chunking,
         codec,
         compressFrom,
+        schema,
       },
     );
     return this.#kept(producer);

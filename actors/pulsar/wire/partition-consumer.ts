@@ -6,6 +6,7 @@
 import type { KeymillError } from '../../../runtime/index.ts';
 import type { MessageId, StartPosition } from '../contract.ts';
 import { type IdParts, parseId } from '../message-id.ts';
+import { declaredSchema } from '../schema/declared.ts';
 import { Acks } from './acks.ts';
 import { Again } from './again.ts';
 import { Arrivals } from './arrivals.ts';
@@ -315,7 +316,7 @@ export class PartitionConsumer implements Guest, InboxOwner {
   // ── attaching ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #attach(connection: Connection): Promise<void> {
-    const { subscription, type, name, initialPosition, from } = this.#options;
+    const { subscription, type, name, initialPosition, from, schema } = this.#options;
     connection.consumers.set(this.#id, this);
     this.#connection = connection;
     try {
@@ -332,6 +333,7 @@ export class PartitionConsumer implements Guest, InboxOwner {
           ...(from === undefined ? {} : { startMessageId: this.#readFrom() }),
           initialPosition: INITIAL_POSITIONS.indexOf(initialPosition),
           consumerEpoch: this.#arrivals.epoch,
+          schema: declaredSchema(schema),
           ...(type === 'Key_Shared' ? { keySharedMeta: { keySharedMode: KEY_SHARED_AUTO_SPLIT } } : {}),
         },
         'success',

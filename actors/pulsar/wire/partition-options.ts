@@ -1,5 +1,5 @@
 /** What a consumer on one topic or partition is to do. */
-import type { StartPosition, SubscriptionType } from '../contract.ts';
+import type { StartPosition, SubscriptionType, TopicSchema } from '../contract.ts';
 import type { Burial } from './arrivals.ts';
 
 export interface PartitionConsumerOptions {
@@ -13,6 +13,7 @@ export interface PartitionConsumerOptions {
   readonly initialPosition: 'Earliest' | 'Latest';
   readonly nackDelayMs: number;
   readonly ackTimeoutMs: number;
+  readonly schema?: TopicSchema | undefined;
   /** A reader: no subscription stays, and it begins here. */
   readonly from?: { readonly position: StartPosition; readonly isInclusive: boolean } | undefined;
   readonly bury?: Burial | undefined;

@@ -3,7 +3,9 @@
  * confirmations, messages collect until a batch is full, a confirmation comes, or `delayMs` passed.
  */
 import { KeymillError, type Timer } from '../../../runtime/index.ts';
+import type { TopicSchema } from '../contract.ts';
 import { NO_ID } from '../message-id.ts';
+import { declaredSchema } from '../schema/declared.ts';
 import { Attachment } from './attachment.ts';
 import { Batches } from './batches.ts';
 import type { ClientParts } from './client-parts.ts';
@@ -37,6 +39,7 @@ export interface PartitionProducerOptions {
   readonly codec: Codec;
   /** Bodies smaller than this are not compressed. */
   readonly compressFrom: number;
+  readonly schema?: TopicSchema | undefined;
 }
 
 /** Room for the metadata of a frame, of what the broker allows for a message. */
@@ -335,7 +338,7 @@ export class PartitionProducer implements Guest {
   // ── attaching ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #attach(connection: Connection, isFirst: boolean): Promise<void> {
-    const { access, name } = this.#options;
+    const { access, name, schema } = this.#options;
     connection.producers.set(this.#id, this);
     this.#connection = connection;
     try {
@@ -350,6 +353,7 @@ export class PartitionProducer implements Guest {
           epoch: this.#epoch++,
           producerAccessMode: ACCESS_MODES.indexOf(access),
           topicEpoch: this.#topicEpoch,
+          schema: declaredSchema(schema),
         },
         'producerSuccess',
         this.topic,
