@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { changes } from './changes/index.ts';
 import { engine } from './engine/index.ts';
 import { resultsSchema } from './lib/rows.ts';
+import { pulsar } from './pulsar/index.ts';
 import { render } from './report/render.ts';
 import { sync } from './sync/index.ts';
 
@@ -31,7 +32,7 @@ function main(): void {
     .filter(name => name.endsWith('.json'))
     .sort()) {
     const parsed = resultsSchema.parse(JSON.parse(readFileSync(join(results, file), 'utf8')));
-    const rendered = render(basename(file, '.json'), parsed, [...engine, ...changes, ...sync]);
+    const rendered = render(basename(file, '.json'), parsed, [...engine, ...changes, ...sync, ...pulsar]);
     parts.push(rendered.markdown);
     mkdirSync(charts, { recursive: true });
     for (const [name, svg] of rendered.charts) writeFileSync(join(charts, name), svg);

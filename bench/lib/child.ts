@@ -42,7 +42,12 @@ export class Child {
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       }),
     );
-    await child.call('open', setup);
+    try {
+      await child.call('open', setup);
+    } catch (error) {
+      child.kill();
+      throw error;
+    }
     return child;
   }
 
