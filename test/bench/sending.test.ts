@@ -52,18 +52,18 @@ describe('marks', () => {
 describe('the command line', () => {
   it('takes a suite, a case of it, or everything', () => {
     const all = choose([]);
-    expect(choose(['engine', 'changes', 'sync'])).toEqual(all);
+    expect(choose(['engine', 'changes', 'sync', 'pulsar'])).toEqual(all);
     expect(choose(['engine']).every(({ suite }) => suite === 'engine')).toBe(true);
     expect(choose(['engine/slow-key', 'engine/micro']).map(({ one }) => one.name)).toEqual(['slow key', 'micro']);
     expect(() => choose(['engine/fast'])).toThrow(
-      'no suite engine/fast; there are engine, changes, sync, engine/settled-tells',
+      'no suite engine/fast; there are engine, changes, sync, pulsar, engine/settled-tells',
     );
   });
 
-  it('knows each case by a name of its own, and each table', () => {
-    const names = choose([]).map(({ one }) => one.name);
+  it('knows each case of a suite by a name of its own, and each table', () => {
+    const names = choose([]).map(({ suite, one }) => `${suite}/${one.name}`);
     expect(new Set(names).size).toBe(names.length);
-    const tables = choose([]).flatMap(({ one }) => one.tables ?? [one.name]);
+    const tables = choose([]).flatMap(({ suite, one }) => (one.tables ?? [one.name]).map(table => `${suite}/${table}`));
     expect(new Set(tables).size).toBe(tables.length);
   });
 });
