@@ -26,7 +26,7 @@ import type {
   TopicStats,
 } from '../contract.ts';
 import { topicName } from '../topic-name.ts';
-import { Admin } from '../wire/admin.ts';
+import { Admin, makeTopic } from '../wire/admin.ts';
 import { authOf } from '../wire/auth.ts';
 import { clientConfig, consumerConfig, type OfficialOptions, producerConfig } from './config.ts';
 import { OfficialConsumer } from './consumer.ts';
@@ -36,7 +36,6 @@ import { loadNative, type NativeClient, type NativePackage } from './native.ts';
 import { OfficialProducer } from './producer.ts';
 import { OfficialReader } from './reader.ts';
 
-const MAX_PARTITIONS = 1000;
 /** What a probe asks for before any topic was used; that it is not there is an answer too. */
 const PROBE_TOPIC = 'persistent://public/default/keymill';
 
@@ -126,20 +125,7 @@ export class OfficialDriver implements PulsarDriver {
 
   async createTopic(topic: string, partitions = 0): Promise<void> {
     const full = this.#use(topic);
-    if (!Number.isInteger(partitions) || partitions < 0 || partitions > MAX_PARTITIONS)
-      throw new KeymillError(
-        'CONFIG_INVALID',
-        `${topic}: expected 1 to ${MAX_PARTITIONS} partitions, found ${partitions}`,
-      );
-    if (this.admin) {
-      if (await this.admin.createTopic(full, partitions)) return;
-    } else if (partitions > 0)
-      throw new KeymillError('CONFIG_INVALID', `${full}: making partitions needs adminUrl`, { place: { at: full } });
-    const found = await this.#partitions(full);
-    if (found !== partitions)
-      throw new KeymillError('CONFIG_INVALID', `${full} has ${found} partitions, not ${partitions}`, {
-        place: { at: full },
-      });
+    await makeTopic(this.admin, full, partitions, () => this.#partitions(full));
   }
 
   /** Asking the client for partitions might make the topic: the admin API is asked for them too. */

@@ -18,6 +18,7 @@ interface TopicNumbers {
   readonly metadata?: { readonly partitions?: number };
 }
 
+const MAX_PARTITIONS = 1000;
 const NOT_FOUND = 404;
 const CONFLICT = 409;
 /** Words of the API for subscriptions that nobody has consumed yet. */
@@ -124,6 +125,32 @@ export class Admin implements TopicAdmin {
     if (status === 401 || status === 403) throw new KeymillError('ACCESS_REFUSED', `${at}: ${status} ${said}`, place);
     throw new KeymillError('IO_FAILED', `${at}: the admin API answered ${status} ${said}`, place);
   }
+}
+
+/**
+ * Makes a topic where it is missing; without an admin API only one that has no partitions, at its first use. `partitionsOf` says
+ * what it has, and may make it. Rejects with CONFIG_INVALID where it has others.
+ */
+export async function makeTopic(
+  admin: Admin | null,
+  topic: string,
+  partitions: number,
+  partitionsOf: () => Promise<number>,
+): Promise<void> {
+  const place = { place: { at: topic } };
+  if (!Number.isInteger(partitions) || partitions < 0 || partitions > MAX_PARTITIONS)
+    throw new KeymillError(
+      'CONFIG_INVALID',
+      `${topic}: expected 1 to ${MAX_PARTITIONS} partitions, found ${partitions}`,
+      place,
+    );
+  if (admin) {
+    if (await admin.createTopic(topic, partitions)) return;
+  } else if (partitions > 0)
+    throw new KeymillError('CONFIG_INVALID', `${topic}: making partitions needs adminUrl`, place);
+  const found = await partitionsOf();
+  if (found !== partitions)
+    throw new KeymillError('CONFIG_INVALID', `${topic} has ${found} partitions, not ${partitions}`, place);
 }
 
 function pathOf(topic: string): string {

@@ -23,7 +23,7 @@ import type {
 import { ProducerPool } from '../producer-pool.ts';
 import { checkSubscription, partitionOf, topicName, topicPattern } from '../topic-name.ts';
 import { type ServiceUrl, serviceUrl } from './address.ts';
-import { Admin } from './admin.ts';
+import { Admin, makeTopic } from './admin.ts';
 import { type AuthOptions, authOf } from './auth.ts';
 import type { ClientParts } from './client-parts.ts';
 import type { Codec } from './codec/compression.ts';
@@ -58,7 +58,6 @@ export interface WireOptions {
 
 const DEAD_LETTER_IDLE_MS = 300_000;
 const TYPES: readonly string[] = ['Exclusive', 'Shared', 'Failover', 'Key_Shared'];
-const MAX_PARTITIONS = 1000;
 
 interface Part {
   readonly topic: string;
@@ -162,20 +161,7 @@ export class WireDriver implements PulsarDriver {
   async createTopic(topic: string, partitions = 0): Promise<void> {
     this.#mustBeOpen();
     const { full } = topicName(topic);
-    if (!Number.isInteger(partitions) || partitions < 0 || partitions > MAX_PARTITIONS)
-      throw new KeymillError(
-        'CONFIG_INVALID',
-        `${topic}: expected 1 to ${MAX_PARTITIONS} partitions, found ${partitions}`,
-      );
-    if (this.admin) {
-      if (await this.admin.createTopic(full, partitions)) return;
-    } else if (partitions > 0)
-      throw new KeymillError('CONFIG_INVALID', `${full}: making partitions needs adminUrl`, { place: { at: full } });
-    const found = await this.#lookup.partitions(full, true);
-    if (found !== partitions)
-      throw new KeymillError('CONFIG_INVALID', `${full} has ${found} partitions, not ${partitions}`, {
-        place: { at: full },
-      });
+    await makeTopic(this.admin, full, partitions, () => this.#lookup.partitions(full, true));
   }
 
   async stats(topic: string): Promise<TopicStats> {
