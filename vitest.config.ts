@@ -14,6 +14,7 @@ const unit = [
   'file',
   'sql',
   'redis',
+  'cache',
   'pulsar',
   'sync',
   'contract',
@@ -29,7 +30,12 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: unit.map(folder => `test/${folder}/**/*.test.ts`), testTimeout: 20_000 },
+        test: {
+          name: 'unit',
+          include: unit.map(folder => `test/${folder}/**/*.test.ts`),
+          testTimeout: 20_000,
+          maxWorkers: 2,
+        },
       },
       {
         extends: true,

@@ -6,7 +6,9 @@ import { changes } from './changes/index.ts';
 import { engine } from './engine/index.ts';
 import { resultsSchema } from './lib/rows.ts';
 import { pulsar } from './pulsar/index.ts';
+import { redis } from './redis/index.ts';
 import { render } from './report/render.ts';
+import { sql } from './sql/index.ts';
 import { sync } from './sync/index.ts';
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
@@ -32,7 +34,14 @@ function main(): void {
     .filter(name => name.endsWith('.json'))
     .sort()) {
     const parsed = resultsSchema.parse(JSON.parse(readFileSync(join(results, file), 'utf8')));
-    const rendered = render(basename(file, '.json'), parsed, [...engine, ...changes, ...sync, ...pulsar]);
+    const rendered = render(basename(file, '.json'), parsed, [
+      ...engine,
+      ...changes,
+      ...sync,
+      ...pulsar,
+      ...redis,
+      ...sql,
+    ]);
     parts.push(rendered.markdown);
     mkdirSync(charts, { recursive: true });
     for (const [name, svg] of rendered.charts) writeFileSync(join(charts, name), svg);

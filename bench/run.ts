@@ -11,10 +11,12 @@ import { engine } from './engine/index.ts';
 import type { Bench, Case } from './lib/contest.ts';
 import { environment, type Results, type Row } from './lib/rows.ts';
 import { pulsar } from './pulsar/index.ts';
+import { redis } from './redis/index.ts';
 import { textTable } from './report/text.ts';
+import { sql } from './sql/index.ts';
 import { sync } from './sync/index.ts';
 
-const SUITES: Record<string, readonly Case[]> = { engine, changes, sync, pulsar };
+const SUITES: Record<string, readonly Case[]> = { engine, changes, sync, pulsar, redis, sql };
 const FLOOD_SECONDS = { full: 600, quick: 5 };
 
 /** Raised for what the command line got wrong: exit code 2. */

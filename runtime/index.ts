@@ -14,7 +14,18 @@ export {
   KeymillError,
 } from './errors.ts';
 export type { KeyReport } from './host/inspect.ts';
-export type { IoContext, IoReply, IoResource, IoSpec, StateStore, StoredState, TopicFinding } from './io/contract.ts';
+export type {
+  Finding,
+  IoContext,
+  IoReply,
+  IoResource,
+  IoSpec,
+  IoThread,
+  IoUses,
+  StateStore,
+  StoredState,
+  TopicFinding,
+} from './io/contract.ts';
 export { DEFAULT_IO_POLICY } from './io/contract.ts';
 export { dataPath } from './io/data-path.ts';
 export { type OptionReader, optionReader } from './io/option-reader.ts';

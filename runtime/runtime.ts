@@ -12,8 +12,8 @@ import { hashKey } from './lanes/key-hash.ts';
 import { startHttp } from './observe/http.ts';
 import { type LogLevel, mainLog, writeRecord } from './observe/log.ts';
 import { MetricsRegistry } from './observe/registry.ts';
-import type { ThreadSnapshot } from './observe/stats.ts';
-import { type Health, hottest, type Summary, summarise } from './observe/summary.ts';
+import type { Depths } from './observe/stats.ts';
+import { depthsIn, type Health, hottest, type Summary, summarise } from './observe/summary.ts';
 import { type ChaosOptions, startChaos } from './supervisor/chaos.ts';
 import { type DeadLetters, deadLettersOf } from './supervisor/letters.ts';
 import { PiscinaThreads } from './supervisor/piscina-threads.ts';
@@ -299,7 +299,7 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
       version: VERSION,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1000),
       phase: this.#supervisor.phase,
-      ...this.#summary(snapshots),
+      ...this.#summary(snapshots.map(depthsIn)),
       hotKeys: hottest(snapshots),
     };
   }
@@ -317,13 +317,13 @@ export class Runtime<A extends Record<string, ActorEntry> = Record<string, Actor
 
   /** What was done so far, over all threads and incarnations. */
   async summary(): Promise<Summary> {
-    return this.#summary(await this.#supervisor.snapshots());
+    return this.#summary(await this.#supervisor.depths());
   }
 
-  #summary(snapshots: readonly ThreadSnapshot[]): Summary {
+  #summary(depths: readonly Depths[]): Summary {
     return summarise({
       seconds: (performance.now() - this.#startedAt) / 1000,
-      snapshots,
+      depths,
       counts: this.#supervisor.counts,
       tells: this.#ways.map(tells => tells.counts),
       replayed: this.#mainSnapshot().lanes.reduce((sum, lane) => sum + lane.replayed, 0),

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import { cacheSchema } from '../actors/cache/options.ts';
 import { fileSchema, readSchema } from '../actors/file/options.ts';
 import { readSchema as pulsarReadSchema, pulsarSchema } from '../actors/pulsar/options.ts';
 import { readSchema as redisReadSchema, redisSchema } from '../actors/redis/options.ts';
@@ -70,6 +71,7 @@ const SECTIONS: readonly Section[] = [
   { title: 'Pulsar', where: 'Of `pulsar({ … })`.', schema: pulsarSchema },
   { title: 'Pulsar: read', where: 'In `read` of a source that is a subscription.', schema: pulsarReadSchema },
   { title: 'Redis', where: 'Of `redis({ … })`.', schema: redisSchema },
+  { title: 'Cache', where: 'Of `cache({ … })`; the options of Redis go there too.', schema: cacheSchema },
   {
     title: 'Redis: read',
     where: 'In `read` of a source that reads a channel of a redis I/O actor.',
@@ -147,14 +149,14 @@ export function errorsMarkdown(): string {
   const lines = [
     '# Errors',
     '',
-    'Made by `npm run docs` from the table in `runtime/error-table.ts`. A code keeps its meaning for ever. The class decides what',
+    'Made by `npm run docs` from the tables in `runtime/error-table.ts` and `error-table-io.ts`. A code keeps its meaning for ever. The class decides what',
     'happens to a message whose handler throws the error: transient and throttled cost no attempt, poison and unknown',
     'cost one, fatal goes to the dead letters at once.',
     '',
     '| code | class | means | what to do |',
     '|---|---|---|---|',
   ];
-  for (const [code, row] of Object.entries(ERRORS))
+  for (const [code, row] of Object.entries(ERRORS).toSorted(([a], [b]) => (a < b ? -1 : 1)))
     lines.push(`| \`${code}\` | ${row.class} | ${cell(row.means)} | ${cell(row.todo)} |`);
   return `${lines.join('\n')}\n`;
 }

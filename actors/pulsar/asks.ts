@@ -8,7 +8,12 @@ import { topicName } from './topic-name.ts';
  * without any after a while; `settle` acknowledges, and says goodbye.
  */
 export type PulsarOp =
-  | { readonly op: 'publish'; readonly topic: string; readonly messages: readonly OutMessage[] }
+  | {
+      readonly op: 'publish';
+      readonly topic: string;
+      readonly messages: readonly OutMessage[];
+      readonly epoch?: number | undefined;
+    }
   | { readonly op: 'create'; readonly topic: string; readonly partitions: number }
   | { readonly op: 'stats'; readonly topic: string }
   | { readonly op: 'consume'; readonly options: ConsumerOptions }

@@ -7,12 +7,16 @@ import type {
   MessageId,
   OutMessage,
   Publishable,
+  PublishOptions,
   PulsarClient,
   TopicStats,
 } from './contract.ts';
+import type { Letter } from './delivery.ts';
 import { type Ask, Loop } from './loop.ts';
+import { type RetryLetters, retryLettersOf } from './retry-letter.ts';
 import { bsonBytes } from './schema/bson.ts';
 import { DATES_PROPERTY, datedJson } from './schema/dates.ts';
+import { handleAll } from './subscribed.ts';
 import { typed } from './typed.ts';
 
 /** Messages of a batch at most, where it is not said. */
@@ -20,17 +24,40 @@ const BATCH = 100;
 
 export function clientOf(sends: (op: unknown) => Promise<unknown>): PulsarClient {
   const ask: Ask = (op: PulsarOp) => sends(op);
-  const publish = async (topic: string, messages: readonly Publishable[]): Promise<MessageId[]> =>
-    messages.length === 0 ? [] : ((await ask({ op: 'publish', topic, messages: messages.map(outOf) })) as MessageId[]);
-  const consumeLoop = ({ topic, signal, ...rest }: ConsumeOptions): Loop => {
-    const topics = rest.pattern !== undefined ? [] : typeof topic === 'string' ? [topic] : topic;
-    const options = { ...rest, topics };
-    return new Loop(ask, { open: () => ({ op: 'consume', options }), acknowledges: true, isUpToEnd: false, signal });
+  const publish = async (
+    topic: string,
+    messages: readonly Publishable[],
+    { epoch }: PublishOptions = {},
+  ): Promise<MessageId[]> => {
+    if (messages.length === 0) return [];
+    const its = epoch === undefined ? {} : { epoch };
+    return (await ask({ op: 'publish', topic, messages: messages.map(outOf), ...its })) as MessageId[];
   };
+  const consumeLoop = (said: ConsumeOptions): Loop => {
+    const { topic, signal, retryLetter, ...rest } = said;
+    const topics = rest.pattern !== undefined ? [] : typeof topic === 'string' ? [topic] : topic;
+    const letters = retryLetter && retryLettersOf(retryLetter, said, topics);
+    const options = { ...rest, topics: letters ? [...topics, letters.topic] : topics };
+    return new Loop(ask, {
+      open: () => ({ op: 'consume', options }),
+      acknowledges: true,
+      isUpToEnd: false,
+      letter: letters && letterBy(letters),
+      signal,
+    });
+  };
+  const letterBy =
+    (letters: RetryLetters): Letter =>
+    async (message, delayMs, isDead) => {
+      const letter = letters.letterOf(message, delayMs, isDead);
+      await publish(letter.topic, [letter.message]);
+    };
+  const consume = (options: ConsumeOptions) => ({ [Symbol.asyncIterator]: () => consumeLoop(options) });
   return {
-    publish: async (topic, message) => (await publish(topic, [message]))[0]!,
+    publish: async (topic, message, options) => (await publish(topic, [message], options))[0]!,
     publishBatch: publish,
-    consume: options => ({ [Symbol.asyncIterator]: () => consumeLoop(options) }),
+    consume,
+    subscribe: ({ attempts, ...options }, handle) => handleAll(consume(options), { ...options, attempts }, handle),
     consumeBatches: ({ max = BATCH, ...options }) => batchesOf(consumeLoop(options), max),
     read: ({ follow, signal, ...options }) => ({
       [Symbol.asyncIterator]: () =>

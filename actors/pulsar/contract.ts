@@ -65,6 +65,8 @@ export interface ProducerOptions {
   readonly name?: string | undefined;
   /** Shared: others may produce too. Exclusive: refused (PRODUCER_FENCED) while there are others. ExclusiveWithFencing: shuts others out. */
   readonly access?: 'Shared' | 'Exclusive' | 'ExclusiveWithFencing' | undefined;
+  /** With ExclusiveWithFencing: those of lower epochs are shut out, and where there was one of a higher it is PRODUCER_FENCED itself. */
+  readonly epoch?: number | undefined;
   readonly sendTimeoutMs?: number | undefined;
   /** Messages that may be under way; beyond it `send` waits. */
   readonly maxPending?: number | undefined;
@@ -90,6 +92,18 @@ export interface DeadLetterPolicy {
   readonly maxRedeliver: number;
   /** `{topic}-{subscription}-DLQ` by default, as the official clients have it. */
   readonly topic?: string | undefined;
+}
+
+/** What becomes of messages whose consumer says `retryLater`. Only Shared: all others keep order. */
+export interface RetryLetterPolicy {
+  /** Times that a message comes by the retry topic, the seed's 3; after that it is published to the dead-letter topic. */
+  readonly maxRedeliver?: number | undefined;
+  /** When it comes again; 60 s by default. */
+  readonly delayMs?: number | undefined;
+  /** `{topic}-{subscription}-RETRY` by default, of the first topic, as the official clients have it. */
+  readonly topic?: string | undefined;
+  /** `{topic}-{subscription}-DLQ` by default. */
+  readonly deadLetterTopic?: string | undefined;
 }
 
 export interface ConsumerOptions {
@@ -198,11 +212,24 @@ export interface Delivery extends InMessage {
   json<T = unknown>(): T;
   /** The payload as a BSON document, null for null; the npm package `bson` is loaded at the first. Throws RECORD_BROKEN. */
   bson<T = unknown>(): T;
+  /**
+   * With `retryLetter`: publishes it onto the retry topic, to come again after `delayMs`, or to the dead letters when it came
+   * too often. Resolves when the topic has it; it is acknowledged as any other. Rejects with ACK_REFUSED without `retryLetter`.
+   */
+  retryLater(delayMs?: number): Promise<void>;
+  /** With `retryLetter`: publishes it to the dead-letter topic now. */
+  bury(): Promise<void>;
 }
 
 export type ConsumeOptions = Omit<ConsumerOptions, 'topics'> & {
   readonly topic: string | readonly string[];
+  readonly retryLetter?: RetryLetterPolicy | undefined;
   readonly signal?: AbortSignal | undefined;
+};
+
+export type SubscribeOptions = ConsumeOptions & {
+  /** Calls of the handler for one message, the seed's 5, with pauses of 100 ms doubled to 5 s; not with `retryLetter`. */
+  readonly attempts?: number | undefined;
 };
 
 /**
@@ -215,6 +242,14 @@ export type Publishable =
   | OutMessage
   | (Omit<OutMessage, 'payload'> & { readonly json: unknown; readonly type?: string | undefined })
   | (Omit<OutMessage, 'payload'> & { readonly bson: unknown; readonly type?: string | undefined });
+
+export interface PublishOptions {
+  /**
+   * Of the term of a leader, as its changes have it. From then on the topic takes no message of a lower epoch, from whoever it
+   * comes (PRODUCER_FENCED), and none without one while this client lives (PRODUCER_BUSY). The topic must be of this leader alone.
+   */
+  readonly epoch?: number | undefined;
+}
 
 export interface TopicStats {
   readonly topic: string;
@@ -232,11 +267,18 @@ export interface TopicStats {
  */
 export interface PulsarClient {
   /** Resolves when the topic has it durably. */
-  publish(topic: string, message: Publishable): Promise<MessageId>;
+  publish(topic: string, message: Publishable, options?: PublishOptions): Promise<MessageId>;
   /** All in order; resolves when the topic has all of them. */
-  publishBatch(topic: string, messages: readonly Publishable[]): Promise<MessageId[]>;
+  publishBatch(topic: string, messages: readonly Publishable[], options?: PublishOptions): Promise<MessageId[]>;
   /** Until the loop is left or `signal` aborts. */
   consume(options: ConsumeOptions): AsyncIterable<Delivery>;
+  /**
+   * Calls `handle` for each message in turn, and acknowledges it when that resolves. Where it fails, the message goes the way
+   * of `retryLetter` (an error of class fatal or poison straight to the dead letters); without it the call is made again,
+   * and after `attempts`, or at a fatal error, `subscribe` rejects with that error and leaves the message unacknowledged.
+   * Resolves when `signal` aborts.
+   */
+  subscribe(options: SubscribeOptions, handle: (delivery: Delivery) => unknown): Promise<void>;
   /** As `consume`, by what has come together: 1 to `max` (100). All of a batch are acknowledged when the next one is asked for. */
   consumeBatches(options: ConsumeOptions & { readonly max?: number | undefined }): AsyncIterable<Delivery[]>;
   /** From a position to where the topic ends when it is reached, or with `follow` for ever. */

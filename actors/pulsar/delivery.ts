@@ -7,14 +7,23 @@ import { plainPayload } from './typed.ts';
 
 const decoder = new TextDecoder();
 
-export function deliveryOf(message: InMessage): Delivery {
+/** Publishes what shall come again, or never. */
+export type Letter = (message: InMessage, delayMs: number | undefined, isDead: boolean) => Promise<void>;
+
+export function deliveryOf(message: InMessage, letter: Letter = noLetter): Delivery {
   return {
     ...message,
     text: () => textOf(message),
     json: <T>() => jsonOf(message) as T,
     bson: <T>() => bsonOf(message) as T,
+    retryLater: delayMs => letter(message, delayMs, false),
+    bury: () => letter(message, undefined, true),
   };
 }
+
+const noLetter: Letter = async ({ id, topic }) => {
+  throw new KeymillError('ACK_REFUSED', `message ${id} of ${topic}: it was consumed without retryLetter`);
+};
 
 type Payload = Pick<InMessage, 'payload' | 'properties' | 'topic' | 'id'>;
 

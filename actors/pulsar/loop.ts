@@ -6,7 +6,7 @@
 import { KeymillError } from '../../runtime/index.ts';
 import type { Opened, OpenOp, Polled, PulsarOp, Settled } from './asks.ts';
 import type { Delivery, InMessage, MessageId } from './contract.ts';
-import { deliveryOf } from './delivery.ts';
+import { deliveryOf, type Letter } from './delivery.ts';
 
 export type Ask = (op: PulsarOp) => Promise<unknown>;
 
@@ -17,6 +17,7 @@ export interface LoopOptions {
   readonly acknowledges: boolean;
   /** Ends where the topic ends. */
   readonly isUpToEnd: boolean;
+  readonly letter?: Letter | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -75,7 +76,7 @@ export class Loop implements AsyncIterator<Delivery, undefined> {
     this.#at++;
     this.#last = message.id;
     if (this.#options.acknowledges) this.#current.push(message.id);
-    return deliveryOf(message);
+    return deliveryOf(message, this.#options.letter);
   }
 
   /** The loop was left: the message it has is not acknowledged. Rejects when an earlier one could not be. */

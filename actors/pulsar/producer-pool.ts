@@ -1,5 +1,8 @@
-/** One producer a topic, made once however many ask for it at the same time, and closed when it is idle for long (P4). */
-import type { Clock, Timer } from '../../runtime/index.ts';
+/**
+ * One producer a topic, made once however many ask for it at the same time, and closed when it is idle for long (P4). One that
+ * has an epoch is made by its first message and stays, also when it was shut out: made anew, it would disturb its successor.
+ */
+import { type Clock, isKeymillError, KeymillError, type Timer } from '../../runtime/index.ts';
 import type { Producer, PulsarDriver } from './contract.ts';
 import { topicName } from './topic-name.ts';
 
@@ -15,11 +18,17 @@ interface Entry {
   usedAt: number;
 }
 
+interface Led {
+  readonly epoch: number;
+  readonly producer: Promise<Producer>;
+}
+
 export class ProducerPool {
   readonly #driver: PulsarDriver;
   readonly #clock: Clock;
   readonly #options: PoolOptions;
   readonly #entries = new Map<string, Entry>();
+  readonly #led = new Map<string, Led>();
   #timer: Timer | null = null;
 
   constructor(driver: PulsarDriver, clock: Clock, options: PoolOptions) {
@@ -40,10 +49,23 @@ export class ProducerPool {
     }
   }
 
+  /** The same for an epoch: once a higher one came by, here or at the topic, it rejects with PRODUCER_FENCED. */
+  async useLed<T>(topic: string, epoch: number, run: (producer: Producer) => Promise<T>): Promise<T> {
+    const { full } = topicName(topic);
+    let led = this.#led.get(full);
+    if (led && epoch < led.epoch)
+      throw new KeymillError('PRODUCER_FENCED', `${full}: epoch ${epoch} has ended, it is at ${led.epoch}`, {
+        place: { at: full },
+      });
+    if (led?.epoch !== epoch) this.#led.set(full, (led = this.#lead(full, epoch, led)));
+    return run(await led.producer);
+  }
+
   async close(): Promise<void> {
     this.#timer?.cancel();
-    const entries = [...this.#entries.values()];
+    const entries = [...this.#entries.values(), ...this.#led.values()];
     this.#entries.clear();
+    this.#led.clear();
     await Promise.all(entries.map(entry => closed(entry)));
   }
 
@@ -56,6 +78,18 @@ export class ProducerPool {
     producer.catch(() => this.#entries.delete(topic));
     this.#arm();
     return entry;
+  }
+
+  /** What was sent in the epoch before goes first. */
+  #lead(topic: string, epoch: number, before: Led | undefined): Led {
+    const make = () =>
+      this.#driver.createProducer({ topic, name: this.#options.name, access: 'ExclusiveWithFencing', epoch });
+    const producer = before ? closed(before).then(make) : make();
+    const led: Led = { epoch, producer };
+    producer.catch((error: unknown) => {
+      if (this.#led.get(topic) === led && !isKeymillError(error, 'PRODUCER_FENCED')) this.#led.delete(topic);
+    });
+    return led;
   }
 
   #arm(): void {
@@ -74,6 +108,6 @@ export class ProducerPool {
 }
 
 /** What is lost with the connection need not be closed. */
-async function closed({ producer }: Entry): Promise<void> {
+async function closed({ producer }: Pick<Entry, 'producer'>): Promise<void> {
   await producer.then(one => one.close()).catch(() => undefined);
 }

@@ -15,7 +15,7 @@ import {
   type SourceHalf,
 } from '../../runtime/index.ts';
 import { isPulsarOp, type Opened, type OpenOp, type Polled, type PulsarOp, type Settled } from './asks.ts';
-import type { Consumer, MessageId, PulsarDriver, Reader } from './contract.ts';
+import type { Consumer, MessageId, Producer, PulsarDriver, Reader } from './contract.ts';
 import { Meters } from './meters.ts';
 import { type PulsarOptions, parseRead } from './options.ts';
 import { ProducerPool } from './producer-pool.ts';
@@ -105,14 +105,15 @@ export class PulsarResource implements IoResource {
   }
 
   /** All are answered before one that failed is told of, or asking again would overtake the others. */
-  #publish({ topic, messages }: Extract<PulsarOp, { op: 'publish' }>): Promise<MessageId[]> {
-    return this.#pool.use(topic, async producer => {
+  #publish({ topic, messages, epoch }: Extract<PulsarOp, { op: 'publish' }>): Promise<MessageId[]> {
+    const publishing = async (producer: Producer): Promise<MessageId[]> => {
       const sent = await Promise.allSettled(messages.map(message => this.#meters.publish(producer.send(message))));
       return sent.map(one => {
         if (one.status === 'rejected') throw one.reason;
         return one.value;
       });
-    });
+    };
+    return epoch === undefined ? this.#pool.use(topic, publishing) : this.#pool.useLed(topic, epoch, publishing);
   }
 
   async #open(ask: OpenOp): Promise<Opened> {

@@ -101,8 +101,14 @@ export const serverShape = {
   chunking: z.boolean().default(false).meta({
     doc: 'pulsar: sends messages that are larger than the broker takes in parts, up to 256 MiB. Consumers must be able to put them together, as keymill and the official clients are.',
   }),
-  compression: z.enum(COMPRESSIONS).optional().meta({
-    doc: 'pulsar: codec of batches and messages; none, or of the profile.',
+  compression: z
+    .enum([...COMPRESSIONS, 'auto'])
+    .optional()
+    .meta({
+      doc: 'pulsar: codec of batches and messages; none, or of the profile. auto: by `optimize`, as the tree of the guide 2.4 has it.',
+    }),
+  optimize: z.enum(['latency', 'bandwidth', 'balanced']).default('balanced').meta({
+    doc: 'pulsar: what `compression: "auto"` is for: latency takes lz4, bandwidth zstd, balanced snappy.',
   }),
   compressFrom: z.number().int().min(0).default(1024).meta({
     doc: 'pulsar: batches and messages below this size are not compressed.',
@@ -125,6 +131,8 @@ const PROFILES = {
   'high-throughput': { messages: 1000, bytes: 1024 * 1024, delayMs: 200, maxPending: 5000, compression: 'lz4' },
 } as const;
 
+const AUTO = { latency: 'lz4', bandwidth: 'zstd', balanced: 'snappy' } as const;
+
 /** Reads the files that are named. Throws CONFIG_INVALID. */
 export function wireOptionsOf(options: PulsarOptions, at: string): WireOptions {
   const profile = PROFILES[options.profile];
@@ -141,7 +149,7 @@ export function wireOptionsOf(options: PulsarOptions, at: string): WireOptions {
       delayMs: batch.delayMs ?? profile.delayMs,
       by: batch.by,
     },
-    codec: options.compression ?? profile.compression,
+    codec: options.compression === 'auto' ? AUTO[options.optimize] : (options.compression ?? profile.compression),
     memoryBytes,
     chunking,
     compressFrom,

@@ -117,9 +117,11 @@ export class PulsarSource implements SourceHalf {
     return messages.map(message => {
       const position = this.#next++;
       this.#given.set(position, message.id);
-      if (this.#options.as !== 'json') return { position, value: message };
+      const { orderingKey, key } = message;
+      const shared = this.#options.type === 'Key_Shared' ? { sharedBy: orderingKey ?? key } : {};
+      if (this.#options.as !== 'json') return { position, value: message, ...shared };
       try {
-        return { position, value: jsonOf(message) };
+        return { position, value: jsonOf(message), ...shared };
       } catch (error) {
         if (!isKeymillError(error)) throw error;
         return { position, value: textOf(message), broken: error };

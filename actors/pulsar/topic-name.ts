@@ -59,6 +59,11 @@ export function deadLetterTopic(topic: string, subscription: string): string {
   return `${topicName(topic).base}-${subscription}-DLQ`;
 }
 
+/** `{topic}-{subscription}-RETRY`, as the official clients have it. */
+export function retryLetterTopic(topic: string, subscription: string): string {
+  return `${topicName(topic).base}-${subscription}-RETRY`;
+}
+
 export interface TopicPattern {
   readonly namespace: string;
   /** Whether a whole local name matches. Partitions are known by the topic they are of. */

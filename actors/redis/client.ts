@@ -2,9 +2,11 @@
 
 import type { Version } from '../../runtime/index.ts';
 import type {
+  CompareOptions,
+  Entry,
+  Expected,
   Fields,
   Lease,
-  LifeOptions,
   Merge,
   MergeReply,
   RedisClient,
@@ -14,8 +16,18 @@ import type {
   Step,
   VersionedReply,
   VersionedValue,
+  WriteOptions,
 } from './contract.ts';
-import type { DataOp, FieldsReply, MergeOp, ScanCursor, ScanPage, StepOp } from './ops.ts';
+import type {
+  CompareAndSetOp,
+  DataOp,
+  FieldsReply,
+  MergeOp,
+  ScanCursor,
+  ScanPage,
+  SetVersionedOp,
+  StepOp,
+} from './ops.ts';
 import { type Ask, type Pause, Subscription } from './subscription.ts';
 
 export function clientOf(ask: Ask, pause?: Pause): RedisClient {
@@ -59,22 +71,25 @@ class AskingClient implements RedisClient {
     return this.#call({ op: 'getVersioned', keys });
   }
 
-  setVersioned(key: string, value: RedisValue, version: Version, options?: LifeOptions): Promise<VersionedReply> {
-    return this.#call({ op: 'setVersioned', key, value, version, ttlMs: options?.ttlMs ?? null });
+  setVersioned(key: string, value: RedisValue, version: Version, options?: WriteOptions): Promise<VersionedReply> {
+    return this.#call(versionedOp(key, value, version, options));
   }
 
-  deleteVersioned(key: string, version: Version): Promise<VersionedReply> {
-    return this.#call({ op: 'setVersioned', key, value: null, version, ttlMs: null });
+  deleteVersioned(key: string, version: Version, options?: WriteOptions): Promise<VersionedReply> {
+    return this.#call(versionedOp(key, null, version, options));
   }
 
   compareAndSet(
     key: string,
-    expected: Version | null,
-    value: RedisValue,
-    options?: LifeOptions,
+    expected: Expected,
+    value: RedisValue | null,
+    options?: CompareOptions,
   ): Promise<VersionedReply> {
-    const ttlMs = options?.ttlMs ?? null;
-    return this.#call({ op: 'compareAndSet', key, expected, value, ttlMs, id: crypto.randomUUID() });
+    return this.#call(compareOp(key, expected, value, options));
+  }
+
+  getEntries(keys: readonly string[]): Promise<Entry[]> {
+    return this.#call({ op: 'getEntries', keys });
   }
 
   async getFields(key: string): Promise<Fields | null> {
@@ -95,7 +110,7 @@ class AskingClient implements RedisClient {
   }
 
   publish(channel: string, message: RedisValue): Promise<number> {
-    return this.#call({ op: 'publish', channel, message });
+    return this.#call({ op: 'publish', channel, message, isFilled: false });
   }
 
   subscribe(what: RedisRead, options?: { readonly signal?: AbortSignal | undefined }): Subscription {
@@ -138,20 +153,54 @@ function stepOp(step: Step): StepOp {
       return setOp(step.key, step.value, step.options);
     case 'delete':
       return { op: 'delete', keys: [step.key] };
-    case 'setVersioned': {
-      const { key, value, version, options } = step;
-      return { op: 'setVersioned', key, value, version, ttlMs: options?.ttlMs ?? null };
-    }
+    case 'setVersioned':
+      return versionedOp(step.key, step.value, step.version, step.options);
+    case 'compareAndSet':
+      return compareOp(step.key, step.expected, step.value, step.options);
     case 'merge':
       return mergeOp(step);
     case 'publish':
-      return { op: 'publish', channel: step.channel, message: step.message };
+      return { op: 'publish', channel: step.channel, message: step.message, isFilled: step.isFilled ?? false };
   }
 }
 
 function setOp(key: string, value: RedisValue, options: SetOptions | undefined): StepOp {
   const id = options?.ifAbsent ? crypto.randomUUID() : null;
   return { op: 'set', key, value, ttlMs: options?.ttlMs ?? null, id };
+}
+
+function versionedOp(
+  key: string,
+  value: RedisValue | null,
+  version: Version,
+  options: WriteOptions | undefined,
+): SetVersionedOp {
+  return {
+    op: 'setVersioned',
+    key,
+    value,
+    version,
+    ttlMs: options?.ttlMs ?? null,
+    fence: options?.fence ?? null,
+  };
+}
+
+function compareOp(
+  key: string,
+  expected: Expected,
+  value: RedisValue | null,
+  options: CompareOptions | undefined,
+): CompareAndSetOp {
+  return {
+    op: 'compareAndSet',
+    key,
+    expected,
+    seen: options?.seen,
+    value,
+    ttlMs: options?.ttlMs ?? null,
+    fence: options?.fence ?? null,
+    id: crypto.randomUUID(),
+  };
 }
 
 function mergeOp(merge: Merge): MergeOp {

@@ -15,6 +15,16 @@ export interface LifeOptions {
   readonly ttlMs?: number | undefined;
 }
 
+export interface WriteOptions extends LifeOptions {
+  /** A write fenced by a lease: refused with REDIS_FENCED when a higher token was seen for this name. */
+  readonly fence?: Fence | undefined;
+}
+
+export interface CompareOptions extends WriteOptions {
+  /** With `expected: null`: the version that outlived the last value, as an Entry told it; null where none was known. */
+  readonly seen?: Version | null | undefined;
+}
+
 export interface SetOptions extends LifeOptions {
   /** Only where the key does not exist. */
   readonly ifAbsent?: boolean | undefined;
@@ -23,6 +33,16 @@ export interface SetOptions extends LifeOptions {
 export interface VersionedValue {
   readonly value: RedisValue;
   readonly version: Version;
+}
+
+/** All that is known at the key of a versioned value. */
+export interface Entry {
+  readonly value: RedisValue | null;
+  /** Also where the value has expired or was removed; null where nothing is known. */
+  readonly version: Version | null;
+  readonly isRemoved: boolean;
+  /** What was left of the value's life when it was read, in ms by the store's clock; Infinity for ever, 0 without a value. */
+  readonly leftMs: number;
 }
 
 /** What a write with a version did. `version` is what stands there now. */
@@ -95,16 +115,37 @@ export type Step =
   | {
       readonly do: 'setVersioned';
       readonly key: string;
-      readonly value: RedisValue;
+      /** Null removes it. */
+      readonly value: RedisValue | null;
       readonly version: Version;
-      readonly options?: LifeOptions | undefined;
+      readonly options?: WriteOptions | undefined;
+    }
+  /** An `older` is a reply like others: it fails none of the steps. */
+  | {
+      readonly do: 'compareAndSet';
+      readonly key: string;
+      readonly expected: Expected;
+      readonly value: RedisValue | null;
+      readonly options?: CompareOptions | undefined;
     }
   | ({ readonly do: 'merge' } & Merge)
-  | { readonly do: 'publish'; readonly channel: string; readonly message: RedisValue };
+  | {
+      readonly do: 'publish';
+      readonly channel: string;
+      readonly message: RedisValue;
+      /**
+       * The first `"$version"` in the text of the message becomes the version that the step before this one found or left, as
+       * `{"epoch":1,"n":2}`; null where it has none.
+       */
+      readonly isFilled?: boolean | undefined;
+    };
+
+/** What must stand at a key: this version, no value, or anything. */
+export type Expected = Version | null | 'any';
 
 /**
- * The typed face of a `redis` I/O actor, as `ctx.io<RedisClient>('redis')` gives it. Asks for one key are done in the
- * order they were made; those of one drain travel together. Rejects with REDIS_WRONG_KIND, REDIS_VALUE_TOO_LARGE,
+ * The typed face of a `redis` I/O actor, as `ctx.io<RedisClient>('redis')` gives it. What one thread asks is done in the
+ * order it asked; what comes together travels together. Rejects with REDIS_WRONG_KIND, REDIS_VALUE_TOO_LARGE,
  * REDIS_FENCED, RECORD_BROKEN where an ask makes no sense (all fatal); OUTPUT_FULL, STORE_READ_ONLY and IO_FAILED (transient).
  */
 export interface RedisClient {
@@ -122,20 +163,23 @@ export interface RedisClient {
   getVersioned(key: string): Promise<VersionedValue | null>;
   getManyVersioned(keys: readonly string[]): Promise<(VersionedValue | null)[]>;
   /** Writes if the version is newer than what stands there. The version outlives the value (READINGS). */
-  setVersioned(key: string, value: RedisValue, version: Version, options?: LifeOptions): Promise<VersionedReply>;
+  setVersioned(key: string, value: RedisValue, version: Version, options?: WriteOptions): Promise<VersionedReply>;
   /** Removes the value if the version is newer, and keeps the version: that change cannot bring it back. */
-  deleteVersioned(key: string, version: Version): Promise<VersionedReply>;
+  deleteVersioned(key: string, version: Version, options?: WriteOptions): Promise<VersionedReply>;
   /**
-   * Writes version `expected.n + 1` if `expected` is what stands there; for values born in the cache. Null expects no
-   * value, and writes n = 1 of the store's epoch, or above the version that outlived the last value. `older`: something
-   * else stands there, or nothing (then `version.n` is 0).
+   * Writes a version above what stands there (n + 1) if that is `expected`; for values born in the cache. Null expects no
+   * value, and writes n = 1 of the store's epoch, or above the version that outlived the last value; 'any' compares
+   * nothing. A null `value` removes what stands there, and the version that has risen stays. `older`: something else stands
+   * there, or nothing (then `version.n` is 0).
    */
   compareAndSet(
     key: string,
-    expected: Version | null,
-    value: RedisValue,
-    options?: LifeOptions,
+    expected: Expected,
+    value: RedisValue | null,
+    options?: CompareOptions,
   ): Promise<VersionedReply>;
+  /** With all that is known, also where no value is left. In the order of the keys. */
+  getEntries(keys: readonly string[]): Promise<Entry[]>;
 
   getFields(key: string): Promise<Fields | null>;
   getManyFields(keys: readonly string[]): Promise<(Fields | null)[]>;

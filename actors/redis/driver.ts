@@ -1,5 +1,5 @@
 /** What a store must do for a `redis` I/O actor. Everything above it is the same for every driver. */
-import type { IoReply, MaybePromise } from '../../runtime/index.ts';
+import type { IoMetric, IoReply, MaybePromise } from '../../runtime/index.ts';
 import type { DataOp } from './ops.ts';
 
 export interface RedisDriver {
@@ -11,6 +11,8 @@ export interface RedisDriver {
   run(ops: readonly DataOp[], signal: AbortSignal): MaybePromise<readonly IoReply[]>;
   /** Succeeds when asks would. */
   probe(): Promise<void>;
+  /** What it measures of itself, each time the same series. */
+  metrics(): readonly IoMetric[];
   /** Flushes and lets go of everything. */
   close(): MaybePromise<void>;
 }

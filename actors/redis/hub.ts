@@ -21,7 +21,7 @@ export interface HubLimits {
   readonly maxBytes: number;
 }
 
-type Queued = Published | { readonly lost: number };
+type Queued = Published | { readonly lost: number | 'unknown' };
 
 export interface Subscriber {
   readonly id: string;
@@ -58,6 +58,8 @@ export class Hub {
   #timer: Timer | null = null;
   #isClosed = false;
   #isDraining = false;
+  /** Told what nobody of this process hears any more. */
+  onUnheard: ((what: RedisRead) => void) | null = null;
 
   /** `name`: the I/O actor's, for errors. */
   constructor(name: string, environment: Environment, limits: HubLimits) {
@@ -111,6 +113,42 @@ export class Hub {
       if (others.size === 0) this.#byChannel.delete(one.what.channel);
     } else this.#byPattern.delete(one);
     one.wake?.();
+    if (this.onUnheard !== null && !this.hears(one.what)) this.onUnheard(one.what);
+  }
+
+  /** Whether anybody subscribes to just this. */
+  hears(what: RedisRead): boolean {
+    if ('channel' in what) return this.#byChannel.has(what.channel);
+    for (const one of this.#byPattern) if ('pattern' in one.what && one.what.pattern === what.pattern) return true;
+    return false;
+  }
+
+  /** Whatever anybody subscribes to, each once. */
+  heard(): RedisRead[] {
+    const patterns = new Set([...this.#byPattern].map(({ what }) => ('pattern' in what ? what.pattern : '')));
+    return [
+      ...[...this.#byChannel.keys()].map(channel => ({ channel })),
+      ...[...patterns].map(pattern => ({ pattern })),
+    ];
+  }
+
+  /** A message that a server gave for this subscription of the process. */
+  give(published: Published, what: RedisRead): void {
+    const to =
+      'channel' in what
+        ? [...(this.#byChannel.get(what.channel) ?? [])]
+        : [...this.#byPattern].filter(one => 'pattern' in one.what && one.what.pattern === what.pattern);
+    this.deliver([{ to, published }]);
+  }
+
+  /** Everybody may have missed something. */
+  miss(): void {
+    for (const one of this.#subscribers.values()) {
+      const last = one.queue.at(-1);
+      if (last !== undefined && 'lost' in last) one.queue[one.queue.length - 1] = { lost: 'unknown' };
+      else one.queue.push({ lost: 'unknown' });
+      one.wake?.();
+    }
   }
 
   /** Who would hear what is published on this channel now. */
@@ -174,8 +212,11 @@ export class Hub {
     const last = one.queue.at(-1);
     const isFull =
       one.messages >= this.#limits.maxMessages || (one.messages > 0 && one.bytes + bytes > this.#limits.maxBytes);
-    // Once one was lost all are until the next poll, so that their place is known.
-    if (last !== undefined && 'lost' in last) one.queue[one.queue.length - 1] = { lost: last.lost + 1 };
+    // Once one did not fit all are lost until the next poll, so that their place is known.
+    if (isFull && last !== undefined && 'lost' in last)
+      one.queue[one.queue.length - 1] = { lost: last.lost === 'unknown' ? 'unknown' : last.lost + 1 };
+    else if (last !== undefined && 'lost' in last && last.lost !== 'unknown')
+      one.queue[one.queue.length - 1] = { lost: last.lost + 1 };
     else if (isFull) one.queue.push({ lost: 1 });
     else {
       one.queue.push(published);

@@ -2,12 +2,13 @@
  * Asks of a `redis` I/O actor as they travel: plain data, of few shapes. Names and values of fields are two arrays, so
  * that a field may be called anything (a record would lose `__proto__` on the way).
  *
- * **One key for all that touches data.** `multi` and `getMany` touch many keys, and what one caller asks for must be done
- * in the order it asked; so all of it is one queue, drained as one array: one transaction, or one pipeline of a server.
- * Polls of subscriptions wait long, and so each subscription has a queue of its own.
+ * **One key for all that a thread asks of data.** `multi` and `getMany` touch many keys, and what one caller asks for must
+ * be done in the order it asked; so all that its thread asks is one queue, drained as one array: one transaction, or one
+ * pipeline of a server. While that of one thread is at the server, that of another can go. Polls of subscriptions wait
+ * long, and so each subscription has a queue of its own.
  */
 import type { Version } from '../../runtime/index.ts';
-import type { Fence, Heard, Lease, RedisRead, RedisValue } from './contract.ts';
+import type { Expected, Fence, Heard, Lease, RedisRead, RedisValue } from './contract.ts';
 
 export interface SetOp {
   readonly op: 'set';
@@ -31,6 +32,7 @@ export interface SetVersionedOp {
   readonly value: RedisValue | null;
   readonly version: Version;
   readonly ttlMs: number | null;
+  readonly fence: Fence | null;
 }
 
 export interface MergeOp {
@@ -47,23 +49,32 @@ export interface MergeOp {
   readonly fence: Fence | null;
 }
 
+/** In a message that is filled: what a version takes the place of. */
+export const BLANK = '"$version"';
+
 interface PublishOp {
   readonly op: 'publish';
   readonly channel: string;
   readonly message: RedisValue;
+  /** In a step: see the contract. */
+  readonly isFilled: boolean;
 }
-
-export type StepOp = SetOp | DeleteOp | SetVersionedOp | MergeOp | PublishOp;
 
 export interface CompareAndSetOp {
   readonly op: 'compareAndSet';
   readonly key: string;
-  readonly expected: Version | null;
-  readonly value: RedisValue;
+  readonly expected: Expected;
+  /** Undefined: not compared. */
+  readonly seen: Version | null | undefined;
+  /** Null removes it. */
+  readonly value: RedisValue | null;
   readonly ttlMs: number | null;
+  readonly fence: Fence | null;
   /** As of `set`. */
   readonly id: string;
 }
+
+export type StepOp = SetOp | DeleteOp | SetVersionedOp | CompareAndSetOp | MergeOp | PublishOp;
 
 export interface ScanCursor {
   readonly id: string;
@@ -74,8 +85,7 @@ export interface ScanCursor {
 /** All that goes to the driver, in order. */
 export type DataOp =
   | StepOp
-  | CompareAndSetOp
-  | { readonly op: 'get' | 'getVersioned' | 'getFields'; readonly keys: readonly string[] }
+  | { readonly op: 'get' | 'getVersioned' | 'getEntries' | 'getFields'; readonly keys: readonly string[] }
   | { readonly op: 'expire'; readonly key: string; readonly ttlMs: number }
   | { readonly op: 'multi'; readonly steps: readonly StepOp[] }
   | { readonly op: 'acquire'; readonly name: string; readonly holder: string; readonly ttlMs: number }
@@ -122,6 +132,7 @@ const DATA = new Set<unknown>([
   'compareAndSet',
   'get',
   'getVersioned',
+  'getEntries',
   'getFields',
   'expire',
   'multi',
@@ -144,8 +155,8 @@ export function isPollOp(ask: unknown): ask is PollOp {
   return op === 'poll' && typeof id === 'string' && typeof after === 'number';
 }
 
-export function keyOf(ask: unknown): string {
-  return isPollOp(ask) ? `poll ${ask.id}` : 'data';
+export function keyOf(ask: unknown, from: number): string | number {
+  return isPollOp(ask) ? `poll ${ask.id}` : from;
 }
 
 /** The keys whose order an ask must keep with those before it. */
@@ -153,14 +164,15 @@ export function keysOf(op: DataOp): readonly string[] {
   switch (op.op) {
     case 'get':
     case 'getVersioned':
+    case 'getEntries':
     case 'getFields':
     case 'delete':
       return op.keys;
     case 'set':
-    case 'setVersioned':
-    case 'compareAndSet':
     case 'expire':
       return [op.key];
+    case 'setVersioned':
+    case 'compareAndSet':
     case 'merge':
       return op.fence === null ? [op.key] : [op.key, op.fence.lease];
     case 'multi':

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { optionReader } from '../../runtime/index.ts';
 import type { RedisRead } from './contract.ts';
 import { urlProblem } from './place.ts';
+import { refuseMixed, serverShape } from './server/server-options.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -15,7 +16,7 @@ const life = () =>
     .min(0)
     .max(3650 * DAY);
 
-export const redisSchema = z.strictObject({
+const shape = z.strictObject({
   url: z
     .string()
     .superRefine((url, ctx) => {
@@ -23,7 +24,7 @@ export const redisSchema = z.strictObject({
       if (message !== null) ctx.addIssue({ code: 'custom', message });
     })
     .meta({
-      doc: 'memory: is a store that is empty at each start. file:PATH is one that is kept in a file, of one process; relative to the working directory.',
+      doc: 'memory: is a store that is empty at each start. file:PATH is one that is kept in a file, of one process; relative to the working directory. redis://[USER:PASSWORD@]HOST[:PORT][/DB] is a server; redis+sentinel://HOST,HOST/MASTER the master that sentinels name; redis+cluster://HOST,HOST a cluster. rediss:, rediss+sentinel: and rediss+cluster: are the same with TLS, to sentinels too.',
     }),
   ttlMs: life().default(HOUR).meta({ doc: 'Life of a value where the call says nothing; 0 for ever.' }),
   fieldsTtlMs: life()
@@ -77,7 +78,10 @@ export const redisSchema = z.strictObject({
     })
     .prefault({})
     .meta({ doc: 'What a slow subscriber may leave waiting.' }),
+  ...serverShape,
 });
+
+export const redisSchema = shape.superRefine(refuseMixed);
 
 export const readSchema = z
   .strictObject({

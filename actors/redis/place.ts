@@ -1,18 +1,19 @@
 /** Where a url leads. */
 import { fileURLToPath } from 'node:url';
 import { dataPath } from '../../runtime/index.ts';
+import { addressProblem, isServerUrl } from './server/address.ts';
 
-/** Servers, for which the driver is not there yet. */
-const SERVERS = ['redis:', 'rediss:', 'redis+sentinel:', 'redis+cluster:'];
+export type Place =
+  | { readonly kind: 'memory' }
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'server' };
 
-export type Place = { readonly kind: 'memory' } | { readonly kind: 'file'; readonly path: string };
-
-/** Null where the url is one of an embedded store. Says nothing of what a url holds beyond its scheme: a password may. */
+/** Null where the url is right. Says nothing of what a url holds beyond its scheme: a password may. */
 export function urlProblem(url: string): string | null {
-  const server = SERVERS.find(scheme => url.startsWith(scheme));
-  if (server !== undefined)
-    return `the driver for ${server} comes with a later version of keymill; now there are memory: and file:PATH`;
-  return placeIn(url) === null ? 'expected memory: or file:PATH' : null;
+  if (isServerUrl(url)) return addressProblem(url);
+  return placeIn(url) === null
+    ? 'expected memory:, file:PATH, redis://HOST, redis+sentinel://HOST,HOST/MASTER or redis+cluster://HOST,HOST; rediss instead of redis for TLS'
+    : null;
 }
 
 /** Of a url that has no problem. A path is in the data folder, unless it is absolute or begins with a dot. */
@@ -22,6 +23,7 @@ export function placeOf(url: string, dataDir: string): Place {
 }
 
 function placeIn(url: string): Place | null {
+  if (isServerUrl(url)) return { kind: 'server' };
   if (url === 'memory:') return { kind: 'memory' };
   if (!url.startsWith('file:')) return null;
   try {

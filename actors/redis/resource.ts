@@ -5,6 +5,7 @@
 import {
   describe,
   type IoContext,
+  type IoMetric,
   type IoReply,
   type IoResource,
   KeymillError,
@@ -66,6 +67,10 @@ export class RedisResource implements IoResource {
 
   probe(): Promise<void> {
     return this.#driver.probe();
+  }
+
+  metrics(): readonly IoMetric[] {
+    return this.#driver.metrics();
   }
 
   drain(): void {

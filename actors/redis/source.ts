@@ -50,7 +50,12 @@ export function redisSource(
           const records: SourceRecord[] = [];
           for (const one of reply.heard) {
             if ('lost' in one)
-              log.warn({ ...what, lost: one.lost }, 'messages were lost: the source was not read in time');
+              log.warn(
+                { ...what, lost: one.lost },
+                one.lost === 'unknown'
+                  ? 'messages may be lost: the connection was'
+                  : 'messages were lost: the source was not read in time',
+              );
             else records.push({ position: position++, value: one });
           }
           if (records.length > 0) yield records;

@@ -102,6 +102,11 @@ export interface Tracked {
   readonly minValid: number;
   /** Another value: another database, or one that is not the continuation of what was read. */
   readonly incarnation: string;
+  /**
+   * The version at which tracking of the table began, and began anew when it was truncated. Only where that alone may tell of
+   * it (mssql), and the user may see it.
+   */
+  readonly began?: number | null | undefined;
 }
 
 /** How changes are read; every parameter of the seed's TrackChangesAsync (G2437) has its place here. */
@@ -156,8 +161,8 @@ export interface TrackOptions {
 }
 
 /**
- * The typed face of a `sql` I/O actor, as `ctx.io<SqlClient>('sql')` gives it. Writes are done in the order asked for,
- * those of one drain in one transaction of the database where that is safe, each for itself all or nothing. Rejects with
+ * The typed face of a `sql` I/O actor, as `ctx.io<SqlClient>('sql')` gives it. Writes of one thread are done in the order
+ * it asked (on SQLite those of all threads, as they come), those of one drain in one transaction of the database where that is safe, each for itself all or nothing. Rejects with
  * SQL_FAILED, SQL_CONSTRAINT, SQL_IDENTIFIER, TABLE_UNKNOWN, SQL_UNAVAILABLE, OUTPUT_FULL, STORE_READ_ONLY, STORE_CORRUPT.
  */
 export interface SqlClient {
@@ -207,4 +212,16 @@ export interface SqlRead extends Omit<ReadOptions, 'before'> {
   readonly before?: string | undefined;
   /** Where no position is known: read the whole table first (default), or begin with what changes from now on. */
   readonly start?: 'resync' | 'now' | undefined;
+  /** One of several replicas reads, the others stand by (S11). */
+  readonly leader?:
+    | {
+        /** How long it leads after its last sign of life. Default 10 s. */
+        readonly leaseMs?: number | undefined;
+        /** Default: a third of `leaseMs`. */
+        readonly renewMs?: number | undefined;
+        /** Where lease and position are kept: the database (default), or a `redis` I/O actor. */
+        readonly in?: 'database' | { readonly redis: string } | undefined;
+        readonly owner?: string | undefined;
+      }
+    | undefined;
 }

@@ -32,6 +32,37 @@ export interface Bookmark {
   readonly epoch: number;
 }
 
+/** The lease that a write is made under, by its name. */
+export interface Fence {
+  readonly lease: string;
+  readonly token: number;
+  /** Kept with the lease, in the transaction of the write; what is kept stays where it is left out. */
+  readonly mark?: string | undefined;
+}
+
+/** A lease as it stands after somebody asked for it. */
+export interface LeaseState {
+  /** The asker has it now, with a token above all former ones. */
+  readonly isMine: boolean;
+  readonly owner: string;
+  readonly token: number;
+  /** What is left of it, in ms by the database's clock; not positive: it ran out. */
+  readonly leftMs: number;
+  /** What was kept with it last. */
+  readonly mark: string | null;
+}
+
+/** Leases kept in the database, with ends by its clock. */
+export interface Leases {
+  /** Takes it where it is free or ran out. Throws STORE_READ_ONLY where none can be kept. */
+  take(lease: string, owner: string, leaseMs: number): Promise<LeaseState>;
+  /** False where another has taken it. */
+  renew(lease: string, token: number, leaseMs: number): Promise<boolean>;
+  release(lease: string, token: number): Promise<void>;
+  /** Remembers the token of a lease that is kept elsewhere. Throws SQL_FENCED where a higher one was seen, STORE_READ_ONLY. */
+  see(lease: string, token: number): Promise<void>;
+}
+
 export interface SqlCursor {
   /** Fewer than asked for at the end. */
   next(rows: number): Promise<Row[]>;
@@ -56,7 +87,9 @@ export interface SqlDriver {
   /** Keys of the replica's rows whose version is of an older epoch, after a key in the order of `canonicalKey`. */
   olderThan(table: string, epoch: number, after: string | null, limit: number): Promise<{ pk: Row; key: string }[]>;
   bookmark(consumer: string, table: string): Promise<Bookmark | null>;
-  setBookmark(bookmark: Bookmark): Promise<void>;
+  /** Throws SQL_FENCED where a higher token than that of the fence was seen for its lease: then nothing is written. */
+  setBookmark(bookmark: Bookmark, fence?: Fence): Promise<void>;
+  readonly leases: Leases;
   probe(): Promise<void>;
   close(): Promise<void>;
 }

@@ -74,8 +74,12 @@ export function isCursor(op: SqlOp): op is CursorOp {
   return CURSORS.has(op.op);
 }
 
-/** Writes one after the other, each cursor for itself. */
-export function keyOf(ask: unknown): string {
-  if (!isSqlOp(ask) || isWrite(ask)) return 'writes';
-  return isCursor(ask) ? `cursor ${ask.cursor}` : 'reads';
+/**
+ * Writes one after the other, each cursor for itself. `from`: the thread that asks, where each may have a connection: then
+ * that is so for what one thread asks, as the rows of a key come from one thread at a time.
+ */
+export function keyOf(ask: unknown, from: number | null): string {
+  const by = from === null ? '' : ` ${from}`;
+  if (!isSqlOp(ask) || isWrite(ask)) return `writes${by}`;
+  return isCursor(ask) ? `cursor ${ask.cursor}` : `reads${by}`;
 }

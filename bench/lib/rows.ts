@@ -56,7 +56,10 @@ export const resultsSchema = z.strictObject({
 
 export type Results = z.output<typeof resultsSchema>;
 
-const PACKAGES = ['piscina', 'tinypool', 'workerpool', 'poolifier', 'tinybench', 'msgpackr'];
+const PACKAGES = [
+  ...['piscina', 'tinypool', 'workerpool', 'poolifier', 'tinybench', 'msgpackr'],
+  ...['ioredis', 'lru-cache', 'bentocache', 'cacheable'],
+];
 
 export function environment(): Pick<Results, 'machine' | 'node' | 'commit' | 'modified' | 'versions'> {
   return {

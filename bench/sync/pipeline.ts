@@ -16,7 +16,7 @@ interface Contents {
   readonly checksum: string;
 }
 
-interface Summary {
+export interface Summary {
   readonly ok: boolean;
   readonly seconds: number;
   readonly lag: { readonly p50: number; readonly p99: number };
@@ -28,7 +28,7 @@ interface Summary {
 }
 
 /** One run of so many operations. Rejects unless table, cache and replica are equal. */
-async function once(rate: number, changes: number, set: readonly string[] = []): Promise<Summary> {
+export async function once(rate: number, changes: number, set: readonly string[] = []): Promise<Summary> {
   const folder = await mkdtemp(join(tmpdir(), 'keymill-bench-'));
   const settings = [`feeder.rate=${rate}`, `feeder.changes=${changes}`, ...set].flatMap(one => ['--set', one]);
   try {
@@ -57,7 +57,12 @@ async function once(rate: number, changes: number, set: readonly string[] = []):
   }
 }
 
-async function several(bench: Bench, what: string, times: number, run: () => Promise<Summary>): Promise<Summary[]> {
+export async function several(
+  bench: Bench,
+  what: string,
+  times: number,
+  run: () => Promise<Summary>,
+): Promise<Summary[]> {
   const runs: Summary[] = [];
   for (let i = 0; i < times; i++) {
     bench.progress(`${what}, ${i + 1} of ${times}`);

@@ -1,34 +1,34 @@
-import type { SqlClient, Statement } from '../../actors/sql/contract.ts';
+import type { Row, SqlClient } from '../../actors/sql/contract.ts';
 import { defineActor } from '../../runtime/index.ts';
 import type { Operation } from './feed.ts';
 import { makeTables } from './tables.ts';
 
-/** Writes the operations of a batch in one transaction, so they have one version. */
+/** Writes what the rows of a batch are to be at its end; asked for at once, all of it is one transaction, with one version. */
 export default defineActor<Operation>({
-  key: operation =>
-    operation.do === 'remove' ? operation.id : operation.table === 'Flights' ? operation.row.id : operation.row.code,
+  key: operation => idOf(operation),
   async init(ctx) {
     await makeTables(ctx.io<SqlClient>('sql'));
     await makeTables(ctx.io<SqlClient>('replica'));
   },
   async handleBatch(operations, ctx) {
-    await ctx.io<SqlClient>('sql').transaction(operations.map(statementOf), { context: 'feeder' });
+    const sql = ctx.io<SqlClient>('sql');
+    const last = new Map(operations.map(operation => [`${operation.table} ${idOf(operation)}`, operation]));
+    const rows: Record<Operation['table'], Row[]> = { Airports: [], Flights: [] };
+    const gone: Row[] = [];
+    for (const operation of last.values())
+      if (operation.do === 'put') rows[operation.table].push({ ...operation.row });
+      else gone.push({ id: operation.id });
+    const context = 'feeder';
+    const asked: Promise<unknown>[] = [];
+    for (const [table, its] of Object.entries(rows))
+      if (its.length > 0) asked.push(sql.upsert(table, its, { context }));
+    if (gone.length > 0) asked.push(sql.remove('Flights', gone, { context }));
+    await Promise.all(asked);
   },
   options: { batch: { across: 'keys', flushMs: 0, max: 500 } },
 });
 
-function statementOf(operation: Operation): Statement {
-  if (operation.do === 'remove') return { sql: 'DELETE FROM Flights WHERE id = @id', params: { id: operation.id } };
-  if (operation.table === 'Airports')
-    return {
-      sql: `INSERT INTO Airports (code, flights, lastFlight) VALUES (@code, @flights, @lastFlight)
-        ON CONFLICT (code) DO UPDATE SET flights = excluded.flights, lastFlight = excluded.lastFlight`,
-      params: { ...operation.row },
-    };
-  return {
-    sql: `INSERT INTO Flights (id, date, origin, destination, delay, distance)
-      VALUES (@id, @date, @origin, @destination, @delay, @distance)
-      ON CONFLICT (id) DO UPDATE SET delay = excluded.delay`,
-    params: { ...operation.row },
-  };
+function idOf(operation: Operation): string | number {
+  if (operation.do === 'remove') return operation.id;
+  return operation.table === 'Flights' ? operation.row.id : operation.row.code;
 }

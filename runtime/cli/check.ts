@@ -63,7 +63,7 @@ function namesOf(plan: Plan, io: boolean): string[] {
 }
 
 /** What is wrong with the I/O actors, and where in the topology. */
-async function tryIo(plan: Plan): Promise<{ at: string; error: unknown }[]> {
+export async function tryIo(plan: Plan): Promise<{ at: string; error: unknown }[]> {
   const wrong: { at: string; error: unknown }[] = [];
   const home = resolve('.keymill', plan.name);
   const tools = { environment: systemEnvironment(), log: QUIET };

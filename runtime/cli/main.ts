@@ -4,12 +4,14 @@ import { Command, CommanderError } from 'commander';
 import { KeymillError } from '../errors.ts';
 import { VERSION } from '../runtime.ts';
 import { checkCommand } from './check.ts';
+import { doctorCommand } from './doctor.ts';
 import { EXIT_CONFIG, errorJson } from './errors.ts';
 import { startCommand } from './start.ts';
 import { topicsCommand } from './topics.ts';
 
 const program = new Command('keymill').description('Keyed work on every core of one Node.js process.').version(VERSION);
-for (const command of [startCommand(), checkCommand(), topicsCommand()]) program.addCommand(command.exitOverride());
+for (const command of [startCommand(), checkCommand(), doctorCommand(), topicsCommand()])
+  program.addCommand(command.exitOverride());
 try {
   await program.exitOverride().parseAsync();
 } catch (error) {

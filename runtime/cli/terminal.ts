@@ -5,14 +5,15 @@ import type { Summary } from '../observe/summary.ts';
 export interface Paint {
   red(text: string): string;
   green(text: string): string;
+  yellow(text: string): string;
   dim(text: string): string;
 }
 
 export function paintFor(stream: { isTTY?: boolean }, environment: Record<string, string | undefined>): Paint {
   const on = stream.isTTY === true && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb';
-  const style = (name: 'red' | 'green' | 'dim') => (text: string) =>
+  const style = (name: 'red' | 'green' | 'yellow' | 'dim') => (text: string) =>
     on ? styleText(name, text, { validateStream: false }) : text;
-  return { red: style('red'), green: style('green'), dim: style('dim') };
+  return { red: style('red'), green: style('green'), yellow: style('yellow'), dim: style('dim') };
 }
 
 /** One line about how far it is: rate, settled, depth, retries, dead. */

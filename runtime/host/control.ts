@@ -42,6 +42,7 @@ export type Command =
   | { type: 'drain'; draining: boolean }
   | { type: 'close' }
   | { type: 'snapshot'; ticket: number }
+  | { type: 'depths'; ticket: number }
   | { type: 'key'; ticket: number; actor: number; key: Key; action: KeyAction }
   | { type: 'pause-source'; source: string; reason: string | undefined }
   | { type: 'finish-source'; source: string }

@@ -1,6 +1,6 @@
 /** Pictures of cells and keys for snapshots and operators. */
 import type { Mailbox } from '../mailbox/mailbox.ts';
-import type { ActorSnapshot } from '../observe/stats.ts';
+import type { ActorSnapshot, Depths } from '../observe/stats.ts';
 import type { Cell } from './cell.ts';
 
 const HOT_KEYS = 10;
@@ -34,6 +34,14 @@ export function inspectKey(cell: Cell, mailbox: Mailbox, now: number): KeyReport
   };
 }
 
+/** Messages in the mailboxes of each actor, as they are counted: no mailbox is looked at. */
+export function depthsOf(cells: readonly (Cell | null)[]): Depths {
+  const depths: Record<string, number> = {};
+  for (const cell of cells) if (cell) depths[cell.name] = cell.stats.depth;
+  return depths;
+}
+
+/** Looks at every mailbox. */
 export function snapshotCell(cell: Cell, now: number): ActorSnapshot {
   let deepest = 0;
   let oldest = now;

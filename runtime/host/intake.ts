@@ -2,10 +2,9 @@
  * The receiving end of a lane: keeps frames until the host wants more, unpacks them into items, and sends settlements,
  * replies and key holds back, many in one message. Nothing here waits on a mailbox (rule 7).
  */
-import { KeymillError, toWire } from '../errors.ts';
-import { countOf, type Frame, mayWait, packValue, withFrame } from '../lanes/frame.ts';
-import type { Port, Reply, Returns, SettleCode } from '../lanes/port.ts';
-import { packReturns } from '../lanes/returns.ts';
+import { countOf, type Frame, mayWait, withFrame } from '../lanes/frame.ts';
+import type { Port, Returns, SettleCode } from '../lanes/port.ts';
+import { ReturnsWriter } from '../lanes/returns.ts';
 import type { Carried } from '../lanes/text.ts';
 import { Arrival, Item, type Origin } from '../mailbox/item.ts';
 import type { Key } from '../topology/define.ts';
@@ -40,7 +39,7 @@ export class Intake implements Origin {
   #lastSettled = 0;
   #code = -1;
   #ordered = true;
-  #replies: NonNullable<Returns['replies']> = [];
+  readonly #writer = new ReturnsWriter();
   #hold: NonNullable<Returns['hold']> = [];
   #free: NonNullable<Returns['free']> = [];
   #released: NonNullable<Returns['released']> = [];
@@ -78,7 +77,7 @@ export class Intake implements Origin {
 
   reply(seq: number, ok: boolean, value: unknown): void {
     if (!this.alive) return;
-    this.#replies.push(replyOf(seq, ok, value));
+    this.#writer.reply(seq, ok, value);
     this.#touch();
   }
 
@@ -110,19 +109,17 @@ export class Intake implements Origin {
   flush(): void {
     this.#isDirty = false;
     if (!this.alive) return;
-    const returns: Returns = {};
+    const returns: Omit<Returns, 'replies'> = {};
     if (this.#code >= 0) returns.runs = this.#takeRuns();
     if (this.#tried.length > 0) returns.tried = this.#tried;
-    if (this.#replies.length > 0) returns.replies = this.#replies;
     if (this.#hold.length > 0) returns.hold = this.#hold;
     if (this.#free.length > 0) returns.free = this.#free;
     if (this.#released.length > 0) returns.released = this.#released;
-    this.#replies = [];
     this.#hold = [];
     this.#free = [];
     this.#released = [];
     this.#tried = [];
-    this.#port.post(packReturns(returns));
+    this.#port.post(this.#writer.finish(returns));
   }
 
   #touch(): void {
@@ -183,17 +180,6 @@ export class Intake implements Origin {
     if (!this.alive) return;
     this.#packed.push({ frame, at: this.#needs.now() });
     this.#needs.arrived(this, mayWait(frame), countOf(frame), frame.length);
-  }
-}
-
-function replyOf(seq: number, ok: boolean, value: unknown): Reply {
-  if (ok && (typeof value !== 'object' || value === null) && typeof value !== 'function' && typeof value !== 'symbol')
-    return { seq, ok, isPacked: false, value };
-  try {
-    return { seq, ok, isPacked: true, value: packValue(ok ? value : toWire(value)) };
-  } catch (cause) {
-    const error = new KeymillError('MESSAGE_NOT_CARRIABLE', 'the reply of the handler', { cause });
-    return { seq, ok: false, isPacked: true, value: packValue(toWire(error)) };
   }
 }
 

@@ -54,7 +54,7 @@ export class IoActor {
   /** The definition that the engine runs. */
   get definition(): AnyDefinition {
     return {
-      key: ask => this.#spec.key(ask),
+      key: ask => this.#spec.key(ask, 0),
       handleBatch: (asks: readonly unknown[], ctx: BatchContext) => this.#handle(asks, ctx.signal),
     };
   }

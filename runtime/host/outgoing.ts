@@ -4,7 +4,8 @@
  */
 import type { Environment } from '../environment.ts';
 import { isKeymillError, KeymillError } from '../errors.ts';
-import { type Envelope, type Extras, NO_EXTRAS, REPLAYABLE, TIMER } from '../lanes/envelope.ts';
+import type { IoSpec, IoThread } from '../io/contract.ts';
+import { ASK, type Envelope, type Extras, NO_EXTRAS, REPLAYABLE, TIMER } from '../lanes/envelope.ts';
 import { carryWithin } from '../lanes/frame.ts';
 import { hashKey } from '../lanes/key-hash.ts';
 import type { Sender } from '../lanes/sender.ts';
@@ -37,13 +38,18 @@ interface OutgoingNeeds {
 export class Outgoing implements ContextHost {
   readonly #needs: OutgoingNeeds;
   readonly #ioClients = new Map<string, unknown>();
+  readonly #ioThreads = new Map<string, IoThread>();
   /** Who was seen to send to whom, told to the supervisor once each. */
   readonly #edges = new Set<string>();
   /** Position of the next timer, or ask that has no parent. */
   #next = 0;
 
+  /** Where asks of this thread come from, unless they are children of a message. */
+  readonly #source: string;
+
   constructor(needs: OutgoingNeeds) {
     this.#needs = needs;
+    this.#source = `thread:${needs.plan.slot}`;
   }
 
   get slot(): number {
@@ -116,24 +122,32 @@ export class Outgoing implements ContextHost {
     );
   }
 
-  /** Asks an I/O actor; `parent` lends its id and deadline. Retries are the caller's. */
-  async askIo(index: number, op: unknown, parent: Item | null): Promise<unknown> {
+  /** Asks an I/O actor; `parent` lends its deadline and trace. Retries are the caller's. */
+  askIo(index: number, op: unknown, parent: Item | null): Promise<unknown> {
     const target = this.#needs.plan.actors[index]!;
-    const key = checkKey(target.definition.key(op), target.name);
-    const envelope = parent
-      ? this.#childOf(parent, index, key, op, undefined, [])
-      : {
-          actor: index,
-          key,
-          hash: hashKey(key),
-          body: op,
-          source: `thread:${this.#needs.plan.slot}`,
-          epoch: this.#needs.plan.incarnation,
-          position: this.#next++,
-          path: '',
-          flags: REPLAYABLE,
-          extras: { ...NO_EXTRAS, ask: true },
-        };
+    let key: Key;
+    try {
+      key = checkKey(target.io!.key(op, this.#needs.plan.slot), target.name);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const inherited = parent === null ? null : parent.extras;
+    // Nothing in it is the parent's, so that asks of many parents have one head in a frame.
+    const envelope = {
+      actor: index,
+      key,
+      hash: hashKey(key),
+      body: op,
+      source: this.#source,
+      epoch: this.#needs.plan.incarnation,
+      position: this.#next++,
+      path: '',
+      flags: REPLAYABLE | ASK,
+      extras:
+        inherited !== null && (inherited.deadline > 0 || inherited.trace !== null)
+          ? { ...NO_EXTRAS, deadline: inherited.deadline, trace: inherited.trace }
+          : null,
+    };
     return this.#ask(target.name, envelope, 0);
   }
 
@@ -175,7 +189,6 @@ export class Outgoing implements ContextHost {
         priority: options?.priority ?? -1,
         deadline: own === 0 || parents === 0 ? own + parents : Math.min(own, parents),
         chain,
-        ask: chain !== null,
         trace: inherited?.trace ?? null,
       };
     }
@@ -189,7 +202,7 @@ export class Outgoing implements ContextHost {
       epoch: parent.epoch,
       position: parent.position,
       path,
-      flags: REPLAYABLE,
+      flags: chain === null ? REPLAYABLE : REPLAYABLE | ASK,
       extras,
     };
   }
@@ -234,14 +247,23 @@ export class Outgoing implements ContextHost {
     if (batch) {
       this.#edge(batch.cell.name, full);
       const parent = batch.items[batch.index]!;
-      return spec.client(op => this.askIo(index, op, parent));
+      return spec.client(op => this.askIo(index, op, parent), this.#ioThread(full, index, spec));
     }
-    if (!this.#ioClients.has(name))
-      this.#ioClients.set(
-        name,
-        spec.client(op => this.askIo(index, op, null)),
-      );
+    if (!this.#ioClients.has(name)) {
+      const thread = this.#ioThread(full, index, spec);
+      this.#ioClients.set(name, spec.client(thread.ask, thread));
+    }
     return this.#ioClients.get(name);
+  }
+
+  #ioThread(full: string, index: number, { options }: IoSpec): IoThread {
+    let thread = this.#ioThreads.get(full);
+    if (!thread) {
+      const { environment } = this.#needs;
+      thread = { options, environment, log: this.logOf(full), ask: op => this.askIo(index, op, null) };
+      this.#ioThreads.set(full, thread);
+    }
+    return thread;
   }
 }
 

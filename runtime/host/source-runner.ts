@@ -2,7 +2,6 @@
  * Runs one source: reads while its window has room, sends what it reads, and acknowledges only what settled. Engine
  * behaviour follows the traits of the source, never its kind.
  */
-
 import type { DeadLetter } from '../delivery/dead-letter.ts';
 import type { Environment } from '../environment.ts';
 import { asError, classOf, isKeymillError, KeymillError, toWire } from '../errors.ts';
@@ -11,11 +10,12 @@ import { hashKey } from '../lanes/key-hash.ts';
 import { DEAD, type Outcome, type Owner } from '../lanes/port.ts';
 import type { Sender } from '../lanes/sender.ts';
 import type { SourceSnapshot } from '../observe/stats.ts';
-import type { Log, Position, RecordMap, SourceHalf } from '../topology/define.ts';
+import type { Log, Position, RecordMap, SourceHalf, SourceRecord } from '../topology/define.ts';
 import type { SourceOptions } from '../topology/options.ts';
 import type { Cell } from './cell.ts';
 import { checkKey } from './context.ts';
 import { PositionWindow } from './position-window.ts';
+import { SharedKeys } from './shared-keys.ts';
 import { SourceCounts } from './source-counts.ts';
 
 export interface SourceSpec {
@@ -53,6 +53,7 @@ export class SourceRunner implements Owner {
   readonly #epoch: number;
   readonly #stop = new AbortController();
   readonly #counts: SourceCounts;
+  readonly #sharedKeys: SharedKeys;
   #ended = false;
   #finished = false;
   #waiting: string | undefined;
@@ -71,6 +72,7 @@ export class SourceRunner implements Owner {
     const { replayable, stable = true } = spec.half.traits;
     this.#epoch = replayable && stable ? 0 : Math.floor(needs.environment.clock.wall());
     this.#lastLow = spec.from;
+    this.#sharedKeys = new SharedKeys(spec.name, needs.log);
     this.#counts = new SourceCounts(needs.counts, spec.half.traits.replayable);
   }
 
@@ -117,7 +119,7 @@ export class SourceRunner implements Owner {
       oldestUnsettledMs: oldest === undefined ? 0 : this.#needs.environment.clock.now() - oldest,
       position: this.#window.low,
       lag: this.#spec.half.lag?.(),
-      waiting: this.#pausedFor ?? this.#waiting,
+      waiting: this.#pausedFor ?? this.#waiting ?? this.#spec.half.waiting?.(),
       ended: this.#ended,
     };
   }
@@ -246,12 +248,9 @@ export class SourceRunner implements Owner {
               broken = asError(error);
             }
           if (position < resume) continue;
-          const wait = this.#mustWait();
-          if (wait !== undefined) await this.#room();
+          if (this.#mustWait() !== undefined) await this.#room();
           if (this.#stop.signal.aborted) return;
-          const sent = broken
-            ? this.#broken(record.value, broken, position)
-            : this.#give(message, position, apply !== undefined);
+          const sent = broken ? this.#broken(record.value, broken, position) : this.#give(record, message, position);
           if (sent) await sent;
         }
         await new Promise<void>(resolve => this.#needs.environment.endOfTurn(resolve));
@@ -262,18 +261,18 @@ export class SourceRunner implements Owner {
   }
 
   /** Sends one message to all targets. A promise when one of them has no room yet. */
-  #give(message: unknown, position: Position, mapped: boolean): Promise<void> | undefined {
-    if (mapped && message === undefined) return this.#skipped(position);
-    const { targets, half } = this.#spec;
-    const now = this.#needs.environment.clock.now();
+  #give(record: SourceRecord, message: unknown, position: Position): Promise<void> | undefined {
+    const { targets, half, map } = this.#spec;
+    if (map && message === undefined) return this.#skipped(position);
     let keys: ReturnType<typeof checkKey>[];
     try {
       keys = targets.map(target => checkKey(target.definition.key(message), target.name));
     } catch (error) {
       return this.#broken(message, asError(error), position);
     }
+    this.#sharedKeys.check(record.sharedBy, keys);
     this.#counts.give();
-    this.#window.give(position, now, targets.length);
+    this.#window.give(position, this.#needs.environment.clock.now(), targets.length);
     let waiting: Promise<void> | undefined;
     for (let t = 0; t < targets.length; t++) {
       const key = keys[t]!;
@@ -294,11 +293,10 @@ export class SourceRunner implements Owner {
         if (sent === true) this.#window.addBytes(position, this.#needs.sender.lastSize);
         else {
           this.#waiting = `room for key ${String(key).slice(0, 64)} of ${targets[t]!.name}`;
-          const before = waiting;
           const one = new Promise<void>(resolve => {
             this.#resumeGive.set(position, [...(this.#resumeGive.get(position) ?? []), resolve]);
           });
-          waiting = before ? before.then(() => one) : one;
+          waiting = waiting?.then(() => one) ?? one;
         }
       } catch (error) {
         this.#buryAt(position, t, message, asError(error));

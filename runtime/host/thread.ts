@@ -13,6 +13,7 @@ import { inFile, inStore } from './checkpoint-place.ts';
 import type { Command, Quarantined, Report, Suspect } from './control.ts';
 import { Host } from './host.ts';
 import { type ActorPlan, sourceFacts } from './host-plan.ts';
+import { depthsOf } from './inspect.ts';
 import { IoActor } from './io-actor.ts';
 import type { ParkStore } from './parking.ts';
 import { SourceRunner } from './source-runner.ts';
@@ -98,6 +99,7 @@ export class Thread {
             reads: plan.sources.some(source => 'io' in source.from && source.from.io === name),
             environment,
             log: this.#logOf(actor.name),
+            io: other => this.#clientOf(other),
           },
           open => report({ type: 'breaker', io: actor.name, open }),
         );
@@ -162,6 +164,9 @@ export class Thread {
         return;
       case 'snapshot':
         return this.#report({ type: 'snapshot', ticket: command.ticket, snapshot: this.#snapshot() });
+      case 'depths':
+        this.#keepReplayed();
+        return this.#report({ type: 'answer', ticket: command.ticket, value: depthsOf(this.host.cells) });
       case 'stall':
         return this.#powers.stall(command.ms);
       case 'close':
@@ -230,6 +235,12 @@ export class Thread {
         throw new KeymillError('CONFIG_INVALID', `sources.${source.name}.checkpoint: ${CHECKPOINT_NEEDS}`, {
           place: { source: source.name },
         });
+      if (checkpoint && half.keepsPosition)
+        throw new KeymillError(
+          'CONFIG_INVALID',
+          `sources.${source.name}.checkpoint: this source keeps its position where its replicas find it; leave checkpoint out`,
+          { place: { source: source.name } },
+        );
       checkpoint?.follow(half);
       runner = new SourceRunner(
         {
@@ -267,6 +278,16 @@ export class Thread {
     }
     this.#runners.push(runner);
     runner.start();
+  }
+
+  #clientOf<C>(name: string): C {
+    const index = this.#plan.actors.findIndex(actor => actor.name === `io:${name}`);
+    const actor = this.#plan.actors[index];
+    if (!actor?.io)
+      throw new KeymillError('CONFIG_INVALID', `there is no I/O actor ${JSON.stringify(name)}`, {
+        place: { at: name },
+      });
+    return actor.io.spec.client(op => this.host.outgoing.askIo(index, op, null)) as C;
   }
 
   #sourceOf(io: string, read: Record<string, unknown>): ReturnType<NonNullable<IoActor['resource']['source']>> {

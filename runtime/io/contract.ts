@@ -19,6 +19,8 @@ export interface IoContext {
   readonly reads: boolean;
   readonly environment: Environment;
   readonly log: Log;
+  /** The client of another I/O actor of the topology, for asks on behalf of no message. Throws CONFIG_INVALID where there is none. */
+  io?<C>(name: string): C;
 }
 
 /** The outcome of one ask: `{ error }` fails that ask alone, and the policies of its caller decide what next. */
@@ -37,6 +39,16 @@ export interface IoResource {
   metrics?(): readonly IoMetric[];
   /** Flushes and lets go of everything. */
   close(): MaybePromise<void>;
+}
+
+/** What a client may keep things in its thread with. One object for all clients of an I/O actor in one thread. */
+export interface IoThread {
+  /** As `open` gets them. */
+  readonly options: Record<string, unknown>;
+  readonly environment: Environment;
+  readonly log: Log;
+  /** Asks on behalf of no message: for what outlives the handler that began it. */
+  ask(op: unknown): Promise<unknown>;
 }
 
 /** A state as a store keeps it. `rev` counts its writes. */
@@ -64,6 +76,24 @@ export interface TopicFinding {
   readonly what: string;
 }
 
+/** What `keymill doctor` found out about a dependency. */
+export interface Finding {
+  /** wrong: it fails or loses something now. doubtful: it works, and may not when something happens. */
+  readonly state: 'fine' | 'doubtful' | 'wrong';
+  /** What comes of it. */
+  readonly symptom: string;
+  /** What was seen. */
+  readonly evidence: string;
+  /** What to do; null where nothing is to be done. */
+  readonly fix: string | null;
+}
+
+/** What a topology uses an I/O actor for, beyond asks. */
+export interface IoUses {
+  /** Durable states or checkpoints are kept there (E12). */
+  readonly keepsStates: boolean;
+}
+
 /** What a driver's factory (`file({ … })`, `redis({ … })`) returns and a topology holds under `io`. */
 export interface IoSpec<C = unknown> {
   readonly kind: string;
@@ -75,8 +105,11 @@ export interface IoSpec<C = unknown> {
   check(options: Record<string, unknown>): readonly { path: string; message: string }[];
   /** Traits of its sources as far as valid options tell them; what only the opened resource knows is left out. */
   traits?(options: Record<string, unknown>): Partial<SourceTraits>;
-  /** Asks with the same key are handled in order, one batch at a time; different keys at once. Pure: runs in every thread. */
-  key(ask: unknown): Key;
+  /**
+   * Asks with the same key are handled in order, one batch at a time; different keys at once. Pure: runs in every thread.
+   * `from`: number of the thread that asks, for what must only keep the order of each.
+   */
+  key(ask: unknown, from: number): Key;
   /**
    * For `check`: throws what the start would, and leaves nothing behind. Called with `read` of each source that reads from
    * it, or with null when none does and it is an output. Without it `check` opens and closes.
@@ -94,12 +127,18 @@ export interface IoSpec<C = unknown> {
     apply: boolean,
     context: Pick<IoContext, 'name' | 'dataDir' | 'environment' | 'log'>,
   ): Promise<readonly TopicFinding[]>;
+  /** Looks at the dependency closely, for `keymill doctor`; called where it can be reached. Changes nothing. */
+  doctor?(
+    options: Record<string, unknown>,
+    uses: IoUses,
+    context: Pick<IoContext, 'name' | 'dataDir' | 'environment' | 'log'>,
+  ): Promise<readonly Finding[]>;
   /** Opens the resources, in the I/O thread only. */
   open(options: Record<string, unknown>, context: IoContext): MaybePromise<IoResource>;
   /** Where it can keep durable states: that face of it. */
   store?(ask: (op: unknown) => Promise<unknown>): StateStore;
   /** The typed face of the I/O actor that `ctx.io(name)` gives; `ask` resolves with the value of the reply. */
-  client(ask: (op: unknown) => Promise<unknown>): C;
+  client(ask: (op: unknown) => Promise<unknown>, thread?: IoThread): C;
 }
 
 /** Three tries within about a second, 30 s each, and the seed's breaker (5 failures, 1 min, 2 successes). */

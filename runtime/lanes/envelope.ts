@@ -15,8 +15,6 @@ export interface Extras {
   deadline: number;
   /** Asks only: the (actor, key) pairs that wait for this ask, outermost first, each as `actor/key`. */
   chain: readonly string[] | null;
-  /** True when the sender waits for a reply. */
-  ask: boolean;
   /** When it was bounced to a new home: calls made with it at the old one, and how many of them were charged to it. */
   calls: number;
   attempt: number;
@@ -45,6 +43,8 @@ export const REPLAYABLE = 1;
 export const DROPPABLE = 2;
 /** A timer of a key, not a message. */
 export const TIMER = 4;
+/** The sender waits for a reply. */
+export const ASK = 8;
 
 export function formatId(source: string, epoch: number, position: number, path: string): string {
   return path === '' ? `${source}/${epoch}/${position}` : `${source}/${epoch}/${position}.${path}`;
@@ -54,7 +54,6 @@ export const NO_EXTRAS: Extras = Object.freeze({
   priority: -1,
   deadline: 0,
   chain: null,
-  ask: false,
   calls: 0,
   attempt: 0,
   trace: null,

@@ -13,7 +13,7 @@ import type { Key } from '../topology/define.ts';
 import { BodyPacker, CODEC, packForeign } from './body-packer.ts';
 import { carry } from './carry.ts';
 import { ENVELOPE_VERSION, type Envelope, type Extras } from './envelope.ts';
-import { structureOf } from './shapes.ts';
+import { readShapes } from './shapes.ts';
 import { byteAt, type Carried, withBytes } from './text.ts';
 
 /** A frame leaves at this many messages … */
@@ -47,7 +47,6 @@ type PackedExtras = [
   priority: number,
   deadline: number,
   chain: readonly string[] | null,
-  ask: boolean,
   calls: number,
   attempt: number,
   trace: string | null,
@@ -59,7 +58,7 @@ type PackedExtras = [
  */
 type Content = [messages: unknown[], groups: Group[], extras: PackedExtras[], seqs: number[] | 0, foreign: number[]];
 
-type Structures = Unpackr & { structures: unknown[] & { sharedLength?: number } };
+type Structures = Unpackr & { structures: unknown[] };
 const copying = new Unpackr({ ...CODEC, copyBuffers: true } as ConstructorParameters<typeof Unpackr>[0]) as Structures;
 
 /** Who packs: goes into each frame, so that a receiver can tell the frames of a dead sender (rule 9). */
@@ -161,7 +160,6 @@ export class FrameWriter {
         extras.priority,
         extras.deadline,
         extras.chain,
-        extras.ask,
         extras.calls,
         extras.attempt,
         extras.trace,
@@ -266,8 +264,8 @@ export class Frame {
 const NO_EXTRAS: readonly [number, Extras][] = [];
 
 function unpackExtras(packed: PackedExtras): [number, Extras] {
-  const [index, priority, deadline, chain, ask, calls, attempt, trace] = packed;
-  return [index, { priority, deadline, chain, ask, calls, attempt, trace }];
+  const [index, priority, deadline, chain, calls, attempt, trace] = packed;
+  return [index, { priority, deadline, chain, calls, attempt, trace }];
 }
 
 function mustBeCurrent(bytes: Uint8Array): void {
@@ -320,14 +318,7 @@ function unpack(buffer: Buffer): Frame {
   const view = viewOf(buffer);
   const count = view.getUint32(16, true);
   const columns = view.getUint32(20, true);
-  const shapes: unknown[] & { sharedLength?: number } = [];
-  for (let left = view.getUint16(2, true), at = columns + 8 * count; left > 0; left--) {
-    const length = view.getUint16(at, true);
-    shapes.push(structureOf(buffer.toString('utf8', at + 2, at + 2 + length)));
-    at += 2 + length;
-  }
-  shapes.sharedLength = shapes.length;
-  copying.structures = shapes;
+  copying.structures = readShapes(buffer, view.getUint16(2, true), columns + 8 * count);
   return new Frame(view, count, columns, copying.unpack(buffer, { start: HEAD, end: columns }) as Content);
 }
 
@@ -357,7 +348,7 @@ export function eachEnvelope(bytes: Uint8Array, visit: (envelope: Envelope, seq:
     }
 }
 
-/** One value by itself, for replies and copies. Throws MESSAGE_NOT_CARRIABLE. */
+/** One value by itself, for copies. Throws MESSAGE_NOT_CARRIABLE. */
 export function packValue(value: unknown): Uint8Array {
   try {
     const packed = packForeign(value);
@@ -387,7 +378,7 @@ export function unpackValue(bytes: Uint8Array): unknown {
 }
 
 /** Says which part of a value could not be packed. */
-function uncarriable(value: unknown, cause: unknown): unknown {
+export function uncarriable(value: unknown, cause: unknown): unknown {
   try {
     carry(value);
   } catch (error) {

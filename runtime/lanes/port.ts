@@ -11,11 +11,10 @@ export interface Port {
   close(): void;
 }
 
-/** The reply to an ask: `ok` for a value, else it is an error. What is not primitive is packed (frame.ts, `packValue`). */
+/** The reply to an ask: `ok` for a value, else it is an error on its way (errors.ts, `toWire`). */
 export interface Reply {
   seq: number;
   ok: boolean;
-  isPacked: boolean;
   value: unknown;
 }
 

@@ -12,7 +12,7 @@ import { KeymillError } from '../errors.ts';
 import type { LaneSnapshot } from '../observe/stats.ts';
 import type { Key } from '../topology/define.ts';
 import { type Envelope, NO_EXTRAS } from './envelope.ts';
-import { carryWithin, eachEnvelope, type Sending, unpackValue } from './frame.ts';
+import { carryWithin, eachEnvelope, type Sending } from './frame.ts';
 import { HELD, type Homes } from './homes.ts';
 import { Lane, type Target } from './lane.ts';
 import type { OutFrame } from './outbox.ts';
@@ -370,10 +370,10 @@ export class Sender {
     this.#pump(lane);
   }
 
-  #replied(lane: Lane, { seq, ok, isPacked, value }: Reply): void {
+  #replied(lane: Lane, { seq, ok, value }: Reply): void {
     const found = lane.outbox.find(seq);
     const owner = found?.frame.owners[found.index];
-    owner?.replied?.(found!.frame.tokens[found!.index]!, ok, isPacked ? unpackValue(value as Uint8Array) : value);
+    owner?.replied?.(found!.frame.tokens[found!.index]!, ok, value);
   }
 
   #settle(lane: Lane, first: number, last: number, code: SettleCode, tried?: Returns['tried']): void {

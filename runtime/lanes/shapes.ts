@@ -54,7 +54,7 @@ type Structure = string[];
 const structures = new Map<string, Structure>();
 
 /** The structure of a signature: the same one each time, so that its reader is compiled once. */
-export function structureOf(signature: string): Structure {
+function structureOf(signature: string): Structure {
   let structure = structures.get(signature);
   if (structure === undefined) {
     if (structures.size >= REMEMBERED) structures.clear();
@@ -62,4 +62,16 @@ export function structureOf(signature: string): Structure {
     structures.set(signature, structure);
   }
   return structure;
+}
+
+/** The structures that a reader needs, from their signatures: so many, each behind its length, from `at` on. */
+export function readShapes(buffer: Buffer, count: number, at: number): unknown[] {
+  const shapes: unknown[] & { sharedLength?: number } = [];
+  for (let left = count, from = at; left > 0; left--) {
+    const length = buffer.readUInt16LE(from);
+    shapes.push(structureOf(buffer.toString('utf8', from + 2, from + 2 + length)));
+    from += 2 + length;
+  }
+  shapes.sharedLength = shapes.length;
+  return shapes;
 }

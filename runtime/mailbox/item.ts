@@ -2,7 +2,7 @@
  * A message in a mailbox. Items are linked, so that a mailbox needs no array that grows (growing one array past the
  * heap limit aborts the whole process, measured; many small objects do not) and both ends are cheap.
  */
-import { type Extras, formatId, REPLAYABLE } from '../lanes/envelope.ts';
+import { ASK, type Extras, formatId, REPLAYABLE } from '../lanes/envelope.ts';
 import type { SettleCode } from '../lanes/port.ts';
 import type { Key } from '../topology/define.ts';
 
@@ -135,6 +135,6 @@ export class Item {
   }
 
   get isAsk(): boolean {
-    return this.extras?.ask === true;
+    return (this.flags & ASK) !== 0;
   }
 }

@@ -176,6 +176,9 @@ export interface ActorSnapshot extends ActorFigures {
   stopped: boolean;
 }
 
+/** Messages in the mailboxes of a thread, by actor. */
+export type Depths = Readonly<Record<string, number>>;
+
 export interface SourceSnapshot {
   name: string;
   given: number;

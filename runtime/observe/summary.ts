@@ -1,7 +1,7 @@
 /** What a run did, for `--json`, health and tests. Messages and settled count what sources and tells gave; children are in perActor. */
 import { type Counts, DROP_REASONS } from './counts.ts';
 import { redactText } from './log.ts';
-import type { ThreadSnapshot } from './stats.ts';
+import type { Depths, ThreadSnapshot } from './stats.ts';
 
 export interface ActorSummary {
   handled: number;
@@ -53,6 +53,11 @@ export interface Health extends Summary {
   hotKeys: HotKey[];
 }
 
+/** What is in a snapshot of the depths alone. */
+export function depthsIn({ actors }: ThreadSnapshot): Depths {
+  return Object.fromEntries(Object.entries(actors).map(([actor, { depth }]) => [actor, depth]));
+}
+
 const HOT_KEYS = 10;
 const KEY_CHARACTERS = 64;
 
@@ -71,9 +76,9 @@ export function hottest(snapshots: readonly ThreadSnapshot[]): HotKey[] {
 
 export interface SummaryParts {
   seconds: number;
-  /** Of the threads that live, for what is not counted but looked up. */
-  snapshots: readonly ThreadSnapshot[];
-  /** Of all threads, the dead included; taken after the snapshots. */
+  /** Of the threads that live. */
+  depths: readonly Depths[];
+  /** Of all threads, the dead included; taken after the depths. */
   counts: Counts;
   tells: readonly { given: number; done: number; dead: number; dropped: number }[];
   /** By the lanes of the main thread. */
@@ -99,7 +104,7 @@ export function summarise(parts: SummaryParts): Summary {
       dropped: DROP_REASONS.reduce((sum, reason) => sum + counts[reason], 0),
       retries: counts.retries,
       timeouts: counts.timeouts,
-      depth: parts.snapshots.reduce((sum, { actors }) => sum + (actors[actor]?.depth ?? 0), 0),
+      depth: parts.depths.reduce((sum, depths) => sum + (depths[actor] ?? 0), 0),
     };
   }
   const sum = { given: 0, done: 0, dead: 0, dropped: 0 };

@@ -10,7 +10,7 @@ import { sourceFacts } from '../host/host-plan.ts';
 import { Ledger } from '../host/ledger.ts';
 import { Homes } from '../lanes/homes.ts';
 import { Counts } from '../observe/counts.ts';
-import type { SourceSnapshot, ThreadSnapshot } from '../observe/stats.ts';
+import type { Depths, SourceSnapshot, ThreadSnapshot } from '../observe/stats.ts';
 import type { Key, Log } from '../topology/define.ts';
 import { DEAD_LETTERS, type Overrides, type Plan } from '../topology/plan.ts';
 import { Flows } from './flows.ts';
@@ -489,12 +489,19 @@ export class Supervisor {
   // ── asking threads ───────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Snapshots of all threads that answer within a second, the main thread's included. */
-  async snapshots(): Promise<ThreadSnapshot[]> {
-    const asked = this.slots
-      .filter(slot => slot?.isReachable)
-      .map(slot => this.#question<ThreadSnapshot>(slot, ticket => ({ type: 'snapshot', ticket }), 1000));
+  snapshots(): Promise<ThreadSnapshot[]> {
+    return this.#askAll<ThreadSnapshot>(ticket => ({ type: 'snapshot', ticket }));
+  }
+
+  /** The same of how much waits, which costs them next to nothing; counts are up to date then, too. */
+  depths(): Promise<Depths[]> {
+    return this.#askAll<Depths>(ticket => ({ type: 'depths', ticket }));
+  }
+
+  async #askAll<T>(make: (ticket: number) => Command): Promise<T[]> {
+    const asked = this.slots.filter(slot => slot?.isReachable).map(slot => this.#question<T>(slot, make, 1000));
     const answers = await Promise.all(asked);
-    return answers.filter(answer => answer !== undefined);
+    return answers.filter(answer => answer !== undefined) as T[];
   }
 
   async key(actor: string, key: Key, hash: number, action: KeyAction): Promise<unknown> {

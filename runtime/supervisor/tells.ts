@@ -3,7 +3,7 @@ import type { Environment } from '../environment.ts';
 import { KeymillError } from '../errors.ts';
 import { checkKey } from '../host/context.ts';
 import type { Host } from '../host/host.ts';
-import { DROPPABLE, type Envelope, NO_EXTRAS } from '../lanes/envelope.ts';
+import { ASK, DROPPABLE, type Envelope, NO_EXTRAS } from '../lanes/envelope.ts';
 import { hashKey } from '../lanes/key-hash.ts';
 import { DEAD, DONE, type Outcome, type Owner } from '../lanes/port.ts';
 import type { ActorRef } from '../topology/define.ts';
@@ -188,11 +188,9 @@ export class Tells implements Owner {
     const { definition, name } = this.#host.plan.actors[actor]!;
     const key = checkKey(definition.key(message), name);
     const extras =
-      ask || options.deadlineMs !== undefined || options.priority !== undefined
+      options.deadlineMs !== undefined || options.priority !== undefined
         ? {
             ...NO_EXTRAS,
-            ask,
-            chain: ask ? [] : null,
             priority: options.priority ?? -1,
             deadline: options.deadlineMs === undefined ? 0 : this.#environment.clock.wall() + options.deadlineMs,
           }
@@ -206,7 +204,7 @@ export class Tells implements Owner {
       epoch: this.#epoch,
       position: this.#position++,
       path: '',
-      flags: DROPPABLE,
+      flags: ask ? DROPPABLE | ASK : DROPPABLE,
       extras,
     };
   }

@@ -266,7 +266,7 @@ export class Simulation {
       actors.push({
         name,
         definition: {
-          key: ask => spec.key(ask),
+          key: ask => spec.key(ask, 0),
           handleBatch: (_asks: readonly unknown[], _ctx: BatchContext) => undefined,
         },
         options: actorSchema.parse({ batch: { flushMs: 0 }, timeoutMs: 0, retry: { attempts: 1 }, concurrency: 16 }),

@@ -175,6 +175,8 @@ export interface SourceRecord<T = unknown> {
   readonly position: Position;
   readonly value: T;
   readonly broken?: KeymillError;
+  /** The key by which several replicas share the source, null for a record without one; undefined where they do not. */
+  readonly sharedBy?: string | null;
 }
 
 /** The source half of an I/O actor, and what a source of the user's own amounts to. */
@@ -196,6 +198,10 @@ export interface SourceHalf<T = unknown> {
   recognise?(mark: unknown): MaybePromise<Position | undefined>;
   /** Set by the engine where a checkpoint is kept: to be called when `mark` has moved though nothing settled. */
   marked?: (() => void) | undefined;
+  /** It keeps its position itself, where its replicas find it: `checkpoint` is refused. */
+  readonly keepsPosition?: boolean | undefined;
+  /** Why it gives nothing now, in few and fixed words: they are a label of metrics. */
+  waiting?(): string | undefined;
   /** How many versions of its input lie behind what is settled; undefined where it has none or does not know. */
   lag?(): number | undefined;
   /** Nothing more will come than is there now: a source without an end of its own ends when it has read that. */

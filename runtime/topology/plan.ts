@@ -307,7 +307,7 @@ function ioOptions(): ActorOptions {
 
 /** The engine's face of an I/O actor; `open` and `handleBatch` are put in by the thread that owns it. */
 function ioDefinition(spec: IoSpec): AnyDefinition {
-  return { key: ask => spec.key(ask), handleBatch: () => undefined };
+  return { key: ask => spec.key(ask, 0), handleBatch: () => undefined };
 }
 
 function check<S extends z.ZodType>(

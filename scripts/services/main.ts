@@ -30,6 +30,7 @@ async function stop(service: Service, data: 'keep' | 'drop' = 'drop'): Promise<v
   const place = placeOf(service);
   const pid = alive(place);
   if (pid !== null) await kill(pid);
+  await service.stop?.(place);
   if (data === 'drop') place.drop();
 }
 

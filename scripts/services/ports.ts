@@ -9,10 +9,15 @@ import { createServer } from 'node:net';
 const FROM = 20_000;
 const TO = 32_000;
 
+/** By this process; those who have them may not listen yet. */
+const given = new Set<number>();
+
 export async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) {
     const port = FROM + Math.floor(Math.random() * (TO - FROM));
+    if (given.has(port)) continue;
+    given.add(port);
     if (await isFree(port)) ports.add(port);
   }
   return [...ports];

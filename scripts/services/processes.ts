@@ -1,6 +1,6 @@
 /** Child processes: short ones that are waited for, and servers that outlive the script. */
 import { execFile, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Place } from './service.ts';
@@ -68,8 +68,9 @@ function lives(pid: number): boolean {
   } catch {
     return false;
   }
-  // A process that ended and that nobody waited for still takes signals.
-  return !/\) Z /.test(seen(() => readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? '');
+  // A process that ended and that nobody waited for still takes signals. While other threads of it end, it has its ports.
+  const isOver = /\) Z /.test(seen(() => readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? '');
+  return !isOver || (seen(() => readdirSync(`/proc/${pid}/task`))?.length ?? 0) > 1;
 }
 
 function isIn(pid: number, folder: string): boolean {
@@ -78,7 +79,7 @@ function isIn(pid: number, folder: string): boolean {
 }
 
 /** Null where there is no /proc. */
-function seen(look: () => string): string | null {
+function seen<T>(look: () => T): T | null {
   try {
     return look();
   } catch {

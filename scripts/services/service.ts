@@ -9,6 +9,8 @@ export interface Service {
   start(place: Place): Promise<Exports>;
   /** What `start` would give, if it runs; null if not. */
   status(place: Place): Exports | null;
+  /** Ends its processes; without it, the one whose id its place has is all there is. */
+  stop?(place: Place): Promise<void>;
 }
 
 /** The folder of one service. Names of files have no ending that the linter would look at. */

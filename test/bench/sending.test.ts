@@ -52,11 +52,12 @@ describe('marks', () => {
 describe('the command line', () => {
   it('takes a suite, a case of it, or everything', () => {
     const all = choose([]);
-    expect(choose(['engine', 'changes', 'sync', 'pulsar'])).toEqual(all);
+    const suites = [...new Set(all.map(({ suite }) => suite))];
+    expect(choose(suites)).toEqual(all);
     expect(choose(['engine']).every(({ suite }) => suite === 'engine')).toBe(true);
     expect(choose(['engine/slow-key', 'engine/micro']).map(({ one }) => one.name)).toEqual(['slow key', 'micro']);
     expect(() => choose(['engine/fast'])).toThrow(
-      'no suite engine/fast; there are engine, changes, sync, pulsar, engine/settled-tells',
+      `no suite engine/fast; there are ${suites.join(', ')}, engine/settled-tells`,
     );
   });
 

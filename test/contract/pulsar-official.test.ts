@@ -15,6 +15,8 @@ pulsarContract('pulsar-client, faked', {
       'an empty key comes back as none; see test/pulsar/official.test.ts',
     'without subscription there is none: unsubscribe removes it, unless others use it':
       'why an unsubscribe was refused is not told',
+    'a producer with an epoch shuts out those of lower ones, and comes after none of a higher':
+      'epochs cannot be given',
     'what is not acknowledged in time is given again': 'ack time-outs are 10 s or more',
     'the dead-letter topic may have another name': 'null payloads, and one redelivery at least',
     'to a message, which is the next; to the start, and to the end': 'no seek of a subscription to a message',

@@ -234,6 +234,28 @@ export function pulsarContract(name: string, harness: PulsarHarness): void {
       expect(pictures(await readAll(reader))).toEqual(['a', 'b']);
     });
 
+    test('a producer with an epoch shuts out those of lower ones, and comes after none of a higher', async () => {
+      const { driver, another } = await harness.open();
+      const other = await another();
+      const topic = unique();
+      const lead = (of: PulsarDriver, epoch: number): Promise<Producer> =>
+        of.createProducer({ topic, access: 'ExclusiveWithFencing', epoch });
+      const first = await lead(driver, 1_700_000_000_001);
+      await first.send({ payload: 'a' });
+      const second = await lead(other, 1_700_000_000_002);
+      await second.send({ payload: 'b' });
+      expect(await codeFrom(first.send({ payload: 'late' }))).toBe('PRODUCER_FENCED');
+      expect(await codeFrom(lead(driver, 1_700_000_000_001))).toBe('PRODUCER_FENCED');
+      await second.send({ payload: 'c' });
+      const third = await lead(driver, 1_700_000_000_003);
+      await third.send({ payload: 'd' });
+      await third.close();
+      expect(await codeFrom(lead(other, 1_700_000_000_002))).toBe('PRODUCER_FENCED');
+      expect(await codeFrom(second.send({ payload: 'late' }))).toBe('PRODUCER_FENCED');
+      const reader = await driver.createReader({ topic, from: 'earliest' });
+      expect(pictures(await readAll(reader))).toEqual(['a', 'b', 'c', 'd']);
+    });
+
     test('a closed producer sends no more', async () => {
       const driver = await open();
       const { producer } = await topicWith(driver);

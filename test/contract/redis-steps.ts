@@ -139,6 +139,36 @@ export function stepsContract(name: string, harness: RedisHarness): void {
       await messages.return?.();
     });
 
+    test('tells of the version that a step left', async () => {
+      const client = await open();
+      const epoch = await client.epoch();
+      const messages = client.subscribe({ channel: 'c' })[Symbol.asyncIterator]();
+      const told = { do: 'publish', channel: 'c', message: '{"v":"$version","w":"$version"}', isFilled: true } as const;
+      const [replies] = await Promise.all([
+        client.multi([
+          { do: 'compareAndSet', key: 'a', expected: 'any', value: '1' },
+          told,
+          { do: 'compareAndSet', key: 'a', expected: null, value: 'late' },
+          told,
+          { do: 'setVersioned', key: 'b', value: '1', version: v(Number.MAX_SAFE_INTEGER) },
+          told,
+          { do: 'setVersioned', key: 'b', value: null, version: v(2, 2) },
+          told,
+          { do: 'merge', key: 'f', version: v(7), fields: { x: '1' } },
+          told,
+          { do: 'set', key: 's', value: '1' },
+          told,
+          { ...told, isFilled: false },
+        ]),
+        client.getEntries(['b']),
+      ]);
+      expect(replies).toHaveLength(13);
+      const first = { epoch, n: 1 };
+      for (const version of [first, first, v(Number.MAX_SAFE_INTEGER), v(2, 2), v(7), null, '$version'])
+        expect(await heardBy(messages)).toEqual(['c', `{"v":${JSON.stringify(version)},"w":"$version"}`]);
+      await messages.return?.();
+    });
+
     test('is seen whole or not at all', async () => {
       const { client, another } = await harness.open();
       const reader = another();

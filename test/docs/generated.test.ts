@@ -27,7 +27,7 @@ describe('docs/reference', () => {
 });
 
 describe('pages written by hand', () => {
-  it.each(['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/concepts.md', 'docs/operations.md'])(
+  it.each(['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/cache.md', 'docs/concepts.md', 'docs/operations.md'])(
     '%s links to files that exist',
     page => {
       const links = [...read(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(match => match[1]!);

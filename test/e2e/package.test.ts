@@ -61,10 +61,11 @@ test('the build emits every source, and the package ships runtime and actors alo
     .map(entry => join(entry.parentPath, entry.name).slice(root.length + 1));
   for (const path of paths)
     expect(path).toMatch(
-      /^(dist\/(runtime|actors)\/.*\.(js|d\.ts|json)|docs\/.*|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
+      /^(dist\/(runtime|actors)\/.*\.(js|d\.ts|json)|dist\/actors\/redis\/lua\/.*\.lua|docs\/.*|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
     );
   expect(paths).toContain('dist/runtime/host/entry.js');
   expect(paths).toContain('dist/actors/file/index.d.ts');
+  expect(paths).toContain('dist/actors/redis/lua/batch.lua');
   const lines = (await readFile(join(root, 'dist/runtime/index.js'), 'utf8')).split('\n');
   expect(lines.filter(line => line.includes(".ts'"))).toEqual([]);
   // No maps: the sources they would lead to are not shipped, and the JavaScript is these without their types.

@@ -52,9 +52,9 @@ test('the asks of a batch for one file become one write and one fsync', async ()
 
 test('asks of one path have one key, however it is spelt', () => {
   const { key } = file({ url: '-' });
-  expect(key(append('a.ndjson'))).toBe('a.ndjson');
-  expect(key(write('./x/../a.ndjson', ''))).toBe('a.ndjson');
-  expect(key('nonsense')).toBe('');
+  expect(key(append('a.ndjson'), 0)).toBe('a.ndjson');
+  expect(key(write('./x/../a.ndjson', ''), 0)).toBe('a.ndjson');
+  expect(key('nonsense', 0)).toBe('');
 });
 
 test('batches of two keys that are one file take turns', async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Intake } from '../../runtime/host/intake.ts';
 import { NO_EXTRAS } from '../../runtime/lanes/envelope.ts';
-import { FrameWriter, unpackValue } from '../../runtime/lanes/frame.ts';
+import { FrameWriter } from '../../runtime/lanes/frame.ts';
 import { BOUNCED, DEAD, DONE, DROPPED, type Returns } from '../../runtime/lanes/port.ts';
 import { readReturns } from '../../runtime/lanes/returns.ts';
 import type { Item } from '../../runtime/mailbox/item.ts';
@@ -63,12 +63,12 @@ function frame(
 describe('an intake', () => {
   it('makes one item per message, with all that its envelope says', () => {
     const to = received();
-    const extras = { ...NO_EXTRAS, priority: 2, deadline: 77, ask: true, calls: 4, attempt: 3 };
+    const extras = { ...NO_EXTRAS, priority: 2, deadline: 77, calls: 4, attempt: 3 };
     to.port.post(
       frame(
         [
           message({ actor: 1, key: 'a', body: { x: 1 }, source: 's', epoch: 3, position: 10, flags: 1 }),
-          message({ actor: 1, key: 2n, body: 5, source: 's', epoch: 3, position: 12, flags: 1, extras }),
+          message({ actor: 1, key: 2n, body: 5, source: 's', epoch: 3, position: 12, flags: 9, extras }),
           message({ actor: 0, key: 7, body: null, source: 's', epoch: 3, position: 12, path: '0.1' }),
         ],
         41,
@@ -77,7 +77,7 @@ describe('an intake', () => {
     const [a, b, c] = to.items.map(([item]) => item) as [Item, Item, Item];
     expect(to.items.map(([item, actor, homes]) => [item.id, actor, homes, item.seq, item.key, item.flags])).toEqual([
       ['s/3/10', 1, 4, 41, 'a', 1],
-      ['s/3/12', 1, 4, 42, 2n, 1],
+      ['s/3/12', 1, 4, 42, 2n, 9],
       ['s/3/12.0.1', 0, 4, 43, 7, 0],
     ]);
     expect(a).toMatchObject({
@@ -134,7 +134,7 @@ describe('what an intake returns', () => {
       hold: [{ actor: 3, key: 'k' }],
       free: [{ actor: 3, key: 9n }],
     });
-    expect(unpackValue(returns!.replies![0]!.value as Uint8Array)).toEqual({ a: [1n] });
+    expect(returns!.replies![0]!.value).toEqual({ a: [1n] });
     to.intake.settle(2, DEAD);
     to.intake.flush();
     expect(to.returned()).toEqual([{ runs: [2, 2, DEAD] }]);
@@ -159,14 +159,15 @@ describe('what an intake returns', () => {
     expect(to.returned()[0]!.runs).toEqual([far, far, BOUNCED, far + 1, far + 2, DONE]);
   });
 
-  it('holds replies that are primitive as they are', () => {
+  it('holds replies as they were when they were made', () => {
     const to = received();
-    const values = [1, -0.5, 'text', '', true, null, undefined, 12n];
+    const changing = { n: 1 };
+    const values = [1, -0.5, 'text', '', true, null, undefined, 12n, changing, { n: 2 }, new Map([[1, new Set([2])]])];
     values.forEach((value, i) => to.intake.reply(i + 1, true, value));
+    changing.n = 7;
     to.intake.flush();
-    expect(to.returned()[0]!.replies).toEqual(
-      values.map((value, i) => ({ seq: i + 1, ok: true, isPacked: false, value })),
-    );
+    values[8] = { n: 1 };
+    expect(to.returned()[0]!.replies).toEqual(values.map((value, i) => ({ seq: i + 1, ok: true, value })));
   });
 
   it('is an error in place of a reply that cannot be carried', () => {
@@ -175,13 +176,10 @@ describe('what an intake returns', () => {
     to.intake.reply(2, false, new TypeError('no'));
     to.intake.flush();
     const [first, second] = to.returned()[0]!.replies!;
-    expect([first!.ok, unpackValue(first!.value as Uint8Array)]).toMatchObject([
+    expect([first!.ok, first!.value]).toMatchObject([
       false,
       { code: 'MESSAGE_NOT_CARRIABLE', cause: { message: expect.stringContaining('message.f is a function') } },
     ]);
-    expect([second!.ok, unpackValue(second!.value as Uint8Array)]).toMatchObject([
-      false,
-      { name: 'TypeError', message: 'no' },
-    ]);
+    expect([second!.ok, second!.value]).toMatchObject([false, { name: 'TypeError', message: 'no' }]);
   });
 });

@@ -44,6 +44,7 @@ interface RunOptions {
   definition?: SourceDefinition<unknown>;
   /** Sees the run before it starts. */
   before?: (run: Run) => void;
+  log?: Log;
 }
 
 async function run({
@@ -59,6 +60,7 @@ async function run({
   host,
   definition,
   before,
+  log = SILENT,
 }: RunOptions): Promise<Run> {
   const handled: unknown[] = [];
   const on = await oneHost({
@@ -98,7 +100,7 @@ async function run({
     {
       environment: on.environment,
       sender: on.host.sender,
-      log: SILENT,
+      log,
       counts,
       bury: (letter, written) => on.host.troubles.bury(letter, written),
       settledBelow: low => seen.lows.push(low),
@@ -131,6 +133,23 @@ describe('a source', () => {
       ended: true,
       waiting: undefined,
     });
+  });
+
+  it('says once that the key of the actor is not the one by which replicas share it', async () => {
+    const shared = (...keys: (string | null | undefined)[]): SourceRecord[] =>
+      keys.map((sharedBy, position) => ({
+        position,
+        value: { key: `k${position}` },
+        ...(sharedBy !== undefined && { sharedBy }),
+      }));
+    const warned = async (records: SourceRecord[]) => {
+      const lines: unknown[] = [];
+      await run({ records, log: { ...SILENT, warn: fields => void lines.push(fields) } });
+      return lines;
+    };
+    expect(await warned(shared('k0', undefined, 'k2'))).toEqual([]);
+    expect(await warned(shared('k0', 'other', null))).toEqual([{ source: 'src', key: 'k1', sharedBy: 'other' }]);
+    expect(await warned(shared(null))).toEqual([{ source: 'src', key: 'k0', sharedBy: null }]);
   });
 
   it('goes on where an earlier life of it left off', async () => {

@@ -7,7 +7,7 @@ const runtime = files.filter(file => file.path.startsWith('runtime/'));
 
 /** The layer of a file: the first rank whose name begins its path below runtime/. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['environment.ts', 'error-table.ts', 'errors.ts', 'random.ts'],
+  ['environment.ts', 'error-table-io.ts', 'error-table.ts', 'errors.ts', 'random.ts'],
   // The words: what users write, the contract of I/O, what threads count.
   ['topology/define.ts', 'topology/options.ts', 'io/', 'observe/'],
   ['policies/', 'lanes/'],
@@ -96,7 +96,7 @@ describe('imports', () => {
           folderOf(one.target) !== folderOf(from) &&
           !one.target.endsWith('/contract.ts'),
       ),
-    ).toEqual([]);
+    ).toEqual(['actors/cache/index.ts > actors/redis/index.ts']); // a cache is a store of that kind, and more
   });
 
   it('of code have no cycle', () => {

@@ -5,10 +5,11 @@ import { describe, expect, it } from 'vitest';
 import { FRAME_MESSAGES, readFrame } from '../../runtime/lanes/frame.ts';
 import { Homes } from '../../runtime/lanes/homes.ts';
 import { DEAD, DONE, type Owner, type Returns } from '../../runtime/lanes/port.ts';
-import { packReturns, readReturns } from '../../runtime/lanes/returns.ts';
+import { readReturns } from '../../runtime/lanes/returns.ts';
 import { Sender } from '../../runtime/lanes/sender.ts';
 import { type HandPort, handPorts } from '../support/hand-port.ts';
 import { bodiesOf, message } from '../support/messages.ts';
+import { packReturns } from '../support/returns.ts';
 import { FIXED, HOSTS, nameOf, PARTITIONS, SendingWorld } from '../support/sending-world.ts';
 import { type VirtualEnvironment, virtualEnvironment } from '../support/virtual-clock.ts';
 

@@ -42,7 +42,7 @@ describe('one shape', () => {
       () => item(),
       () => item({ key: 7, body: { a: 1 }, position: 2 ** 50, seq: 2 ** 40, arrivedAt: 1.5 }),
       () => item({ key: 9n, body: 'text', size: 2 ** 31, path: '0.1', flags: 7 }),
-      () => item({ extras: { ...NO_EXTRAS, ask: true, calls: 3, attempt: 2 }, origin: { ...NOWHERE } }),
+      () => item({ extras: { ...NO_EXTRAS, calls: 3, attempt: 2 }, origin: { ...NOWHERE } }),
       () => queued(item()),
       () =>
         Object.assign(item(), {

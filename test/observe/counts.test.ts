@@ -4,7 +4,7 @@ import { SourceCounts } from '../../runtime/host/source-counts.ts';
 import { DEAD, DONE, DROPPED } from '../../runtime/lanes/port.ts';
 import { ACTOR_WORDS, Counts, SOURCE_WORDS, wordsOf } from '../../runtime/observe/counts.ts';
 import { ActorStats } from '../../runtime/observe/stats.ts';
-import { hottest, summarise } from '../../runtime/observe/summary.ts';
+import { depthsIn, hottest, summarise } from '../../runtime/observe/summary.ts';
 import { actorSnapshot, threadSnapshot } from './snapshots.ts';
 
 /** Stats of one actor in a thread, as thread.ts sets them up. */
@@ -98,7 +98,7 @@ it('the summary is made of the counts of all threads, and of the depths of those
   source.settle(DONE);
   const summary = summarise({
     seconds: 1.23456,
-    snapshots: [threadSnapshot({ actors: { a: actorSnapshot({ depth: 4 }) } })],
+    depths: [depthsIn(threadSnapshot({ actors: { a: actorSnapshot({ depth: 3 }) } })), { a: 1 }, {}],
     counts,
     tells: [
       { given: 2, done: 1, dead: 1, dropped: 0 },

@@ -109,6 +109,30 @@ export function fullSnapshot(): ThreadSnapshot {
           value: metricRow(name).type === 'summary' ? histogramOf(3000).words : 3,
         })),
       },
+      {
+        name: 'redis',
+        metrics: METRIC_NAMES.filter(name => name.startsWith('redis_')).map(name => ({
+          name,
+          labels: name === 'redis_operations_total' ? { op: 'get' } : {},
+          value: metricRow(name).type === 'summary' ? histogramOf(3000).words : 3,
+        })),
+      },
+      {
+        name: 'sql',
+        metrics: METRIC_NAMES.filter(name => name.startsWith('sql_')).map(name => ({
+          name,
+          labels: Object.fromEntries(metricRow(name).labels.flatMap(label => (label === 'io' ? [] : [[label, 'x']]))),
+          value: metricRow(name).type === 'summary' ? histogramOf(3000).words : 3,
+        })),
+      },
+      {
+        name: 'cache',
+        metrics: METRIC_NAMES.filter(name => name.startsWith('cache_')).map(name => ({
+          name,
+          labels: Object.fromEntries(metricRow(name).labels.flatMap(label => (label === 'io' ? [] : [[label, 'x']]))),
+          value: 3,
+        })),
+      },
     ],
     policies: [{ name: 'bank', breaker: 'open', calls: 9, failures: 5, retries: 4, timeouts: 1, rejected: 2 }],
   });

@@ -138,6 +138,7 @@ test('what the client cannot do is refused', async () => {
   const consumer = await driver.subscribe(shared);
   for (const refused of [
     producer.send({ payload: null }),
+    driver.createProducer({ topic: 't', access: 'ExclusiveWithFencing', epoch: 1 }),
     consumer.seek({ id }),
     driver.createReader({ topic: 't', from: { id }, isInclusive: true }),
     driver.createReader({ topic: 't', from: 'latest', isInclusive: true }),

@@ -37,6 +37,7 @@ test('little need be said', () => {
     sendTimeoutMs: 30_000,
     connectMs: 10_000,
     operationMs: 30_000,
+    optimize: 'balanced',
     keepAliveMs: 30_000,
     discoveryMs: 60_000,
   });
@@ -82,6 +83,9 @@ test('a server: batches, codec and bound are of the profile, unless they are sai
     codec: 'lz4',
   });
   expect(wire({ compression: 'zstd', maxPending: 7 })).toMatchObject({ codec: 'zstd', maxPending: 7 });
+  expect(wire({ compression: 'auto' })).toMatchObject({ codec: 'snappy', compressFrom: 1024 });
+  expect(wire({ compression: 'auto', optimize: 'latency' })).toMatchObject({ codec: 'lz4' });
+  expect(wire({ compression: 'auto', optimize: 'bandwidth' })).toMatchObject({ codec: 'zstd' });
   expect(faults({ url: 'pulsar://a:6650,b', adminUrl: 'http://a:8080', auth: { token: 'env:TOKEN' } })).toEqual([]);
   expect(faults({ url: 'pulsar://a', adminUrl: 'a:8080', auth: { user: 'x' }, compression: 'rar' })).toHaveLength(3);
   expect(() => wire({ tls: { ca: '/not/there.pem' } })).toThrow(/io\.bus\.tls\.ca: ENOENT/);

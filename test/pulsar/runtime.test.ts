@@ -110,3 +110,19 @@ test('a source ends with what is there when nothing more will come', async () =>
   expect((await runtime.summary()).settled).toEqual({ done: 50, dead: 0, dropped: 0 });
   expect((await bus.stats('orders')).subscriptions['relay']!.backlog).toBe(0);
 });
+
+test('what comes in an epoch that has ended is dead at once, and keeps nothing else from the topic', async () => {
+  const { runtime, bus } = await opened(await tempFolder('pulsar'));
+  await runtime.tell('leads', { epoch: 2 }, { until: 'settled' });
+  // More than the breaker takes for an outage.
+  const late = Array.from({ length: 20 }, () => runtime.tell('leads', { epoch: 1 }, { until: 'settled' }));
+  await Promise.allSettled(late);
+  await runtime.tell('leads', { epoch: 2 }, { until: 'settled' });
+  await runtime.tell('leads', { epoch: 3 }, { until: 'settled' });
+  const { settled, perActor } = await runtime.summary();
+  expect(settled).toEqual({ done: 3, dead: 20, dropped: 0 });
+  expect(perActor['leads']).toMatchObject({ retries: 0 });
+  const told: string[] = [];
+  for await (const message of bus.read({ topic: 'led', from: 'earliest' })) told.push(message.text());
+  expect(told).toEqual(['2', '2', '3']);
+});

@@ -28,9 +28,9 @@ for (let n = Number(from); ; n += BATCH) {
       const merge = { version, names: ['n', `n${i % 3}`], values: [value, value], isWhole: false, isGone: false };
       return [
         { op: 'set', key: `k${i}`, value, ttlMs: 0, id: null },
-        { op: 'setVersioned', key: `v${i % 10}`, value, version, ttlMs: 0 },
+        { op: 'setVersioned', key: `v${i % 10}`, value, version, ttlMs: 0, fence: null },
         { op: 'merge', key: `f${i % 10}`, ...merge, ttlMs: 0, publish: null, fence: null },
-        { op: 'setVersioned', key: 'last', value, version, ttlMs: 0 },
+        { op: 'setVersioned', key: 'last', value, version, ttlMs: 0, fence: null },
       ];
     }),
     new AbortController().signal,

@@ -27,6 +27,7 @@ const ttlMs = fc.constantFrom(null, 0, 500, 5000);
 const id = fc.constantFrom(null, 'w1');
 const names = fc.uniqueArray(fc.constantFrom('x', 'y', '__proto__', ''), { maxLength: 3 });
 
+const fence = fc.option(fc.record({ lease: fc.constant('a'), token: fc.integer({ min: 990, max: 1010 }) }));
 const merge = fc.record({
   op: fc.constant('merge' as const),
   key,
@@ -37,20 +38,22 @@ const merge = fc.record({
   isGone: fc.constantFrom(false, false, true),
   ttlMs,
   publish: fc.constant(null),
-  fence: fc.option(fc.record({ lease: fc.constant('a'), token: fc.integer({ min: 990, max: 1010 }) })),
+  fence,
 });
 
 const op: fc.Arbitrary<DataOp> = fc.oneof(
   fc.record({ op: fc.constant('set' as const), key, value, ttlMs, id }),
   fc.record({ op: fc.constant('delete' as const), keys: fc.array(key, { maxLength: 2 }) }),
-  fc.record({ op: fc.constant('setVersioned' as const), key, value: fc.option(value), version, ttlMs }),
+  fc.record({ op: fc.constant('setVersioned' as const), key, value: fc.option(value), version, ttlMs, fence }),
   fc.record({ op: fc.constant('expire' as const), key, ttlMs: fc.constantFrom(0, 700) }),
   fc.record({
     op: fc.constant('compareAndSet' as const),
     key,
-    expected: fc.option(version),
-    value,
+    expected: fc.oneof(fc.option(version), fc.constant('any' as const)),
+    seen: fc.option(fc.option(version), { nil: undefined }),
+    value: fc.option(value),
     ttlMs,
+    fence,
     id: fc.constantFrom('w1', 'w2'),
   }),
   merge.map(one =>
@@ -141,7 +144,14 @@ test('a sweep looks at so many, goes round, and lets go of what has expired, val
   const { keys, store } = made();
   for (let n = 0; n < 100; n++) {
     const [name, ttl] = [`k${n}`, n % 2 ? 100 : 0];
-    store.do(store.at(0), { op: 'setVersioned', key: name, value: 'x', version: { epoch: 1, n: 1 }, ttlMs: ttl });
+    store.do(store.at(0), {
+      op: 'setVersioned',
+      key: name,
+      value: 'x',
+      version: { epoch: 1, n: 1 },
+      ttlMs: ttl,
+      fence: null,
+    });
   }
   const weighed = keys.bytes;
   keys.sweep(500, 30);

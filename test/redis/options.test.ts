@@ -32,17 +32,42 @@ test('wrong options are reported with their paths, and refused by open', async (
   expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('io.store.url: expected') });
 });
 
-test('servers are known, and refused until their driver is there, without a word of what their urls hold', async () => {
-  for (const scheme of ['redis', 'rediss', 'redis+sentinel', 'redis+cluster']) {
-    const url = `${scheme}://user:secret@host:6379/0`;
+test('urls of servers are checked, without a word of what they hold', async () => {
+  for (const scheme of ['redis', 'rediss', 'redis+sentinel', 'rediss+sentinel', 'redis+cluster', 'rediss+cluster']) {
+    const url = `${scheme}://user:secret@host:99999/0`;
     const [problem] = spec.check({ url });
-    expect(problem).toEqual({
-      path: 'url',
-      message: expect.stringContaining(`the driver for ${scheme}: comes with a later version`),
-    });
+    expect(problem).toEqual({ path: 'url', message: expect.stringContaining(`expected ${scheme}://`) });
     expect(problem!.message).not.toContain('secret');
     expect(await errorFrom(opened({ url }))).toMatchObject({ code: 'CONFIG_INVALID' });
   }
+});
+
+test('what does not go together is refused, and what does is not', async () => {
+  const tls = { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem', serverName: 'host' };
+  const sentinel = { username: 'me', passwordFile: 'file' };
+  const wrong = (url: string, options: Record<string, unknown>) => paths({ url, ...options });
+  for (const [kind, path] of [
+    ['', ''],
+    ['+sentinel', '/master'],
+    ['+cluster', ''],
+  ]) {
+    const [plain, safe] = [`redis${kind}://host${path}`, `rediss${kind}://host${path}`];
+    const said = kind === '+sentinel' ? { sentinel } : {};
+    expect(wrong(safe, { tls, username: 'me', password: 'secret', ...said })).toEqual([]);
+    expect(wrong(plain, { tls: {}, passwordFile: 'file', sentinel: {} })).toEqual([]);
+    for (const name of Object.keys(tls)) expect(wrong(plain, { tls: { [name]: 'x' } })).toContain('tls');
+    expect(wrong(safe, { sentinel })).toEqual(kind === '+sentinel' ? [] : ['sentinel']);
+    expect(wrong(safe, { tls: { cert: 'cert.pem' } })).toEqual(['tls.key']);
+    expect(wrong(safe, { tls: { key: 'key.pem' } })).toEqual(['tls.cert']);
+    expect(wrong(safe, { password: 'secret', passwordFile: 'file' })).toEqual(['passwordFile']);
+  }
+  const both = { sentinel: { password: 'secret', passwordFile: 'file' } };
+  expect(wrong('redis+sentinel://host/master', both)).toEqual(['sentinel.passwordFile']);
+  for (const url of ['memory:', 'file:./store.db']) expect(wrong(url, { tls, sentinel })).toEqual([]);
+  expect(await errorFrom(opened({ url: 'redis://host', tls }))).toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('io.store.tls: expected a url with TLS'),
+  });
 });
 
 test('a source says a channel or a pattern', async () => {
@@ -65,5 +90,5 @@ test('check says what the start would, and leaves nothing', async () => {
     code: 'CONFIG_INVALID',
     message: expect.stringContaining('is a folder'),
   });
-  expect(await errorFrom(rehearse('redis://host'))).toMatchObject({ code: 'CONFIG_INVALID' });
+  expect(await errorFrom(rehearse('redis://127.0.0.1:1'))).toMatchObject({ code: 'IO_FAILED' });
 });

@@ -70,8 +70,10 @@ test('every write bears being asked for twice', async () => {
     op: 'compareAndSet',
     key: 'b',
     expected: null,
+    seen: undefined,
     value: '1',
     ttlMs: null,
+    fence: null,
     id: 'this',
   };
   const written = { outcome: 'newer', version: { epoch, n: 1 } };
@@ -232,7 +234,7 @@ test('asks that no store could do are refused by themselves', async () => {
     { op: 'set', key: 'a', value: 5, ttlMs: null, id: null },
     { op: 'set', key: 'a', value: '1', ttlMs: -1, id: null },
     { op: 'get', keys: [7] },
-    { op: 'setVersioned', key: 'a', value: '1', version: { epoch: 1, n: Number.NaN }, ttlMs: null },
+    { op: 'setVersioned', key: 'a', value: '1', version: { epoch: 1, n: Number.NaN }, ttlMs: null, fence: null },
     { op: 'multi', steps: [{ op: 'get', keys: [] }] },
     { op: 'acquire', name: 'l', holder: 'me', ttlMs: 0 },
     { op: 'publish', channel: 1, message: '' },

@@ -1,4 +1,5 @@
 /** What the tests of the `redis` I/O actor share: stores, clients that ask as the engine does, a store that comes and goes. */
+
 import { onTestFinished } from 'vitest';
 import { clientOf } from '../../actors/redis/client.ts';
 import { type RedisClient, type RedisOptionsInput, redis } from '../../actors/redis/index.ts';
@@ -6,6 +7,7 @@ import { keyOf } from '../../actors/redis/ops.ts';
 import { type Environment, systemEnvironment } from '../../runtime/environment.ts';
 import type { IoContext, IoReply, IoResource } from '../../runtime/io/contract.ts';
 import type { OpenedRedis } from '../contract/redis.ts';
+import { asker as askerOf } from '../support/asker.ts';
 import { virtualEnvironment } from '../support/virtual-clock.ts';
 
 interface Logged {
@@ -51,46 +53,13 @@ export async function opened(
   };
 }
 
-/** Asks as the engine does: those of one key in order, and all that came meanwhile as one batch; other keys beside them. */
-export function asker(resourceOf: () => IoResource): (op: unknown) => Promise<unknown> {
-  interface Asked {
-    readonly op: unknown;
-    resolve(value: unknown): void;
-    reject(error: unknown): void;
-  }
-  const queues = new Map<string, Asked[]>();
+export const asker = (resourceOf: () => IoResource): ((op: unknown) => Promise<unknown>) => {
   const { signal } = new AbortController();
-  const drain = async (key: string, queue: Asked[]): Promise<void> => {
-    while (queue.length > 0) {
-      const batch = queue.splice(0);
-      try {
-        const replies = await resourceOf().handleBatch(
-          batch.map(asked => asked.op),
-          signal,
-        );
-        for (const [i, reply] of replies.entries())
-          if ('error' in reply) batch[i]!.reject(reply.error);
-          else batch[i]!.resolve(structuredClone(reply.value));
-      } catch (error) {
-        for (const asked of batch) asked.reject(error);
-      }
-    }
-    queues.delete(key);
-  };
-  return op =>
-    new Promise((resolve, reject) => {
-      const asked = { op: structuredClone(op), resolve, reject };
-      const key = keyOf(op);
-      const queue = queues.get(key);
-      if (queue) {
-        queue.push(asked);
-        return;
-      }
-      const fresh = [asked];
-      queues.set(key, fresh);
-      queueMicrotask(() => void drain(key, fresh));
-    });
-}
+  return askerOf(
+    async ops => resourceOf().handleBatch(ops, signal),
+    op => keyOf(op, 0),
+  );
+};
 
 /** A store for the conformance suite, whose time is virtual. */
 export async function restartable(options: RedisOptionsInput): Promise<OpenedRedis> {

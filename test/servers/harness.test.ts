@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { Direction, Splitter } from '../support/proxy-lane.ts';
 import { COMMAND, commandOf, pulsarProxy } from '../support/proxy-pulsar.ts';
 import { pulsarFrames } from '../support/proxy-splitters.ts';
-import { type PeerOptions, pulsarPeer } from '../support/pulsar-peer.ts';
+import { PeerError, type PeerOptions, type PulsarPeer, pulsarPeer } from '../support/pulsar-peer.ts';
 import { pulsarService, redisService, restartBroker, signToken, skipped } from '../support/services.ts';
 import { createPartitions, setDeduplication, topicStats, unloadTopic } from '../support/services-admin.ts';
 
@@ -159,7 +159,7 @@ describe.skipIf(skipped('pulsar', 'peer'))('Pulsar', () => {
     });
   });
 
-  test('a broker that was killed and started again has its messages and its ports', async () => {
+  test('a broker that was killed and started again has its messages and its ports', { timeout: 120_000 }, async () => {
     const peer = pulsarPeer();
     const topic = unique();
     const consumer = await peer.subscribe(topic, 's');
@@ -174,13 +174,22 @@ describe.skipIf(skipped('pulsar', 'peer'))('Pulsar', () => {
     const { pid, ...rest } = await restartBroker();
     expect(pid).not.toBe(before.pid);
     expect({ ...rest, pid: before.pid }).toEqual(before);
-    const fresh = pulsarPeer();
-    expect((await fresh.read(topic)).map(({ id, payload }) => [id, payload!.toString()])).toEqual([
+    expect((await readAgain(topic)).map(({ id, payload }) => [id, payload!.toString()])).toEqual([
       [ids[0], 'a'],
       [ids[1], 'b'],
       [ids[2], 'c'],
     ]);
   });
+
+  /** The official client gives up where a broker that has just started takes its time on a busy machine. */
+  async function readAgain(topic: string): ReturnType<PulsarPeer['read']> {
+    for (let left = 5; ; left--)
+      try {
+        return await pulsarPeer({ operationTimeoutS: 10 }).read(topic);
+      } catch (error) {
+        if (left === 0 || !(error instanceof PeerError)) throw error;
+      }
+  }
 
   /** What the broker answers to CONNECT with a token (reference/pulsar.md 2.2), as text. */
   async function greeting(token: string): Promise<string> {

@@ -1,8 +1,11 @@
 /** What our wire client does when the network or the broker misbehaves: each has its error or its recovery, and no call waits for ever. */
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { PulsarDriver } from '../../actors/pulsar/contract.ts';
 import type { ErrorCode } from '../../runtime/index.ts';
 import { COMMAND, commandOf, pulsarProxy } from '../support/proxy-pulsar.ts';
@@ -178,6 +181,50 @@ describe.skipIf(skipped('pulsar'))('the wire client', () => {
     expect(await codeFrom(driver.createProducer({ topic: unique() }))).toBe('ACCESS_REFUSED');
     writeFileSync(file, `${signToken({ sub: 'keymill' })}\n`);
     await (await driver.createProducer({ topic: unique() })).send({ payload: 'm' });
+  });
+
+  test('a token that ends while connected is asked for anew, and the connection stays', async () => {
+    const expires = Math.ceil(Date.now() / 1000) + 2;
+    const file = async () => {
+      const path = join(await tempFolder('token'), 'token');
+      writeFileSync(path, signToken({ sub: 'keymill', exp: expires }));
+      return path;
+    };
+    const [rotated, forgotten] = [await file(), await file()];
+    const clients = [rotated, forgotten].map(path => wireClient({ ...QUICK, auth: { token: `file:${path}` } }));
+    const producers = await Promise.all(clients.map(client => client.createProducer({ topic: unique() })));
+    for (const producer of producers) await producer.send({ payload: 'm' });
+    writeFileSync(rotated, signToken({ sub: 'keymill' }));
+    // The broker looks every second, and gives the answer as long again.
+    await expect.poll(() => clients[1]!.numbers().attachments.producer.connecting, { timeout: 15_000 }).toBe(1);
+    await producers[0]!.send({ payload: 'm' });
+    expect(clients[0]!.numbers().reconnects).toBe(0);
+  });
+
+  test('an access token is got from its issuer by OAuth2, and refused where the issuer refuses', async () => {
+    const asked: string[] = [];
+    const issuer = createServer((request, response) => {
+      const { port } = issuer.address() as AddressInfo;
+      if (request.method === 'GET')
+        return response.end(JSON.stringify({ token_endpoint: `http://127.0.0.1:${port}/token` }));
+      request.setEncoding('utf8').on('data', (body: string) => {
+        const form = new URLSearchParams(body);
+        asked.push(form.get('grant_type')!);
+        if (form.get('client_secret') !== 'secret') return response.writeHead(401).end('{"error":"invalid_client"}');
+        response.end(JSON.stringify({ access_token: signToken({ sub: 'keymill' }), expires_in: 3600 }));
+      });
+    }).listen(0, '127.0.0.1');
+    onTestFinished(() => void issuer.close());
+    await once(issuer, 'listening');
+    const auth = (clientSecret: string) => ({
+      issuer: `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/`,
+      clientId: 'me',
+      clientSecret,
+    });
+    await (await wireClient({ auth: auth('secret') }).createProducer({ topic: unique() })).send({ payload: 'm' });
+    expect(asked).toEqual(['client_credentials']);
+    const refused = wireClient({ auth: auth('wrong') }).createProducer({ topic: unique() });
+    expect(await codeFrom(refused)).toBe('ACCESS_REFUSED');
   });
 
   test('user and password, and a certificate, are proofs too', async () => {

@@ -112,7 +112,6 @@ test.each([
   ['postgres://x/y', 'sqlite:PATH'],
   ['sqlite:', 'sqlite:PATH'],
   ['sqlite::memory:', 'sqlite:PATH'],
-  ['mssql://sa@host/db', 'no driver for SQL Server yet'],
 ])('the url %s', (url, says) => {
   expect(sql({ url }).check({ url })).toMatchObject([{ path: 'url', message: expect.stringContaining(says) }]);
 });

@@ -10,13 +10,14 @@ import { SqlResource } from '../../actors/sql/resource.ts';
 import type { OnStep } from '../../actors/sql/sqlite/changes.ts';
 import { SqliteDriver } from '../../actors/sql/sqlite/driver.ts';
 import { systemEnvironment } from '../../runtime/environment.ts';
-import type { IoContext, IoReply, SourceHalf } from '../../runtime/index.ts';
-import type { SqlBench } from '../contract/sql.ts';
+import type { IoContext, IoReply, IoResource, SourceHalf } from '../../runtime/index.ts';
+import type { SqlBench, SqlDialect } from '../contract/sql.ts';
 
 export const environment = systemEnvironment();
 export const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 export interface SqliteBench extends SqlBench {
+  cleanUpTo(table: string, version: number): Promise<void>;
   readonly path: string;
   readonly driver: SqliteDriver;
 }
@@ -32,21 +33,18 @@ export function contextOf(dataDir: string): IoContext {
   };
 }
 
-export async function openSqlite(
-  given: Partial<SqlOptionsInput> & { onStep?: OnStep; path?: string } = {},
-): Promise<SqliteBench> {
-  const { onStep, path: own, ...input } = given;
-  const folder = mkdtempSync(join(tmpdir(), 'keymill-sql-'));
-  const path = own ?? join(folder, 'shop.db');
-  const options = parseOptions({ url: `sqlite:${path}`, ...input }, 'io.db');
-  const driver = new SqliteDriver({ ...options, path, onStep }, environment, SILENT);
-  const resource = new SqlResource(driver, options, contextOf(folder));
+const SQLITE: SqlDialect = {
+  renameColumn: (table, from, to) => `ALTER TABLE ${table} RENAME COLUMN ${from} TO ${to}`,
+  hasMasksAcrossAlter: false,
+};
+
+/** How a client asks a resource: asks of one turn come as one batch, as the engine would give them. */
+export function asking(resource: Pick<IoResource, 'handleBatch'>): (op: unknown) => Promise<unknown> {
   const waiting: { op: unknown; resolve: (reply: IoReply) => void }[] = [];
-  const ask = async (op: unknown): Promise<unknown> => {
+  return async op => {
     const reply = await new Promise<IoReply>(resolve => {
       waiting.push({ op, resolve });
       if (waiting.length > 1) return;
-      // Asks of one turn come as one batch, as the engine would give them.
       setImmediate(async () => {
         const batch = waiting.splice(0);
         try {
@@ -63,10 +61,22 @@ export async function openSqlite(
     if ('error' in reply) throw reply.error;
     return reply.value;
   };
+}
+
+export async function openSqlite(
+  given: Partial<SqlOptionsInput> & { onStep?: OnStep; path?: string } = {},
+): Promise<SqliteBench> {
+  const { onStep, path: own, ...input } = given;
+  const folder = mkdtempSync(join(tmpdir(), 'keymill-sql-'));
+  const path = own ?? join(folder, 'shop.db');
+  const options = parseOptions({ url: `sqlite:${path}`, ...input }, 'io.db');
+  const driver = new SqliteDriver({ ...options, path, onStep }, environment, SILENT);
+  const resource = new SqlResource(driver, options, contextOf(folder));
   const other = new DatabaseSync(path, { timeout: 1000 });
   other.exec('PRAGMA recursive_triggers = ON');
-  const client = clientOf(ask);
+  const client = clientOf(asking(resource));
   return {
+    dialect: SQLITE,
     path,
     driver,
     client,

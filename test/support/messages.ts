@@ -57,7 +57,6 @@ const extras: fc.Arbitrary<Extras | null> = fc.option(
       priority: fc.integer({ min: -1, max: 7 }),
       deadline: fc.oneof(fc.constant(0), fc.double({ min: 1e12, max: 2e12, noNaN: true })),
       chain: fc.option(fc.array(text, { maxLength: 3 })),
-      ask: fc.boolean(),
       calls: fc.nat({ max: 20 }),
       attempt: fc.nat({ max: 20 }),
       trace: fc.option(text),

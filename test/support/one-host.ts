@@ -12,7 +12,7 @@ import { IoActor } from '../../runtime/host/io-actor.ts';
 import { Ledger } from '../../runtime/host/ledger.ts';
 import type { ParkStore } from '../../runtime/host/parking.ts';
 import type { IoSpec } from '../../runtime/io/contract.ts';
-import { DROPPABLE, type Envelope, NO_EXTRAS } from '../../runtime/lanes/envelope.ts';
+import { ASK, DROPPABLE, type Envelope, NO_EXTRAS } from '../../runtime/lanes/envelope.ts';
 import { Homes } from '../../runtime/lanes/homes.ts';
 import { hashKey } from '../../runtime/lanes/key-hash.ts';
 import { DEAD, DONE, DROPPED, type Outcome, type Owner } from '../../runtime/lanes/port.ts';
@@ -179,7 +179,7 @@ export class OneHost implements Owner {
   ): Envelope {
     const index = this.host.directory.indexOf(actor);
     const its = key ?? this.host.plan.actors[index]!.definition.key(body);
-    const isRare = ask || priority !== undefined || deadlineMs !== undefined;
+    const isRare = chain !== undefined || priority !== undefined || deadlineMs !== undefined;
     const deadline = deadlineMs === undefined ? 0 : this.environment.clock.wall() + deadlineMs;
     return {
       actor: index,
@@ -190,10 +190,8 @@ export class OneHost implements Owner {
       epoch: 0,
       position,
       path: '',
-      flags,
-      extras: isRare
-        ? { ...NO_EXTRAS, ask, chain: ask ? (chain ?? []) : null, priority: priority ?? -1, deadline }
-        : null,
+      flags: ask ? flags | ASK : flags,
+      extras: isRare ? { ...NO_EXTRAS, chain: chain ?? null, priority: priority ?? -1, deadline } : null,
     };
   }
 

@@ -10,6 +10,9 @@ import { promisify } from 'node:util';
 import { BROKER } from '../../scripts/services/downloads.ts';
 import { fromLines } from '../../scripts/services/exports.ts';
 import { alive, kill } from '../../scripts/services/processes.ts';
+import { groupOf, nodeOf, type RedisRole } from '../../scripts/services/redis.ts';
+import { masterOf } from '../../scripts/services/redis-group.ts';
+import { killNode } from '../../scripts/services/redis-node.ts';
 import { Place } from '../../scripts/services/service.ts';
 import { type Claims, signToken as sign } from '../../scripts/services/token.ts';
 
@@ -60,11 +63,52 @@ export function pulsarService(): PulsarService | null {
   };
 }
 
-/** The url of a Redis; null where none runs. */
-export const redisService = (): { readonly url: string } | null => {
+export interface RedisService {
+  /** `redis://127.0.0.1:PORT`: one server alone. Who comes without a password may all. */
+  readonly url: string;
+  /** The same server: `rediss://localhost:PORT`. Empty, as the paths are, where there is no openssl. */
+  readonly tls: string;
+  /** Path of the authority that signed the server's certificate. */
+  readonly ca: string;
+  /** Paths of a client's certificate and key. */
+  readonly certificate: string;
+  readonly key: string;
+  /** `USER:PASSWORD` of one who may what the driver needs. */
+  readonly user: string;
+  /** `redis+sentinel://HOST:PORT,HOST:PORT,HOST:PORT/keymill`: a master and a replica under three sentinels. */
+  readonly sentinel: string;
+  /** `redis+cluster://HOST:PORT,…`: three masters, the first of them with a replica. */
+  readonly cluster: string;
+}
+
+/** Null where none runs. */
+export function redisService(): RedisService | null {
   const url = variable('REDIS');
-  return url === undefined ? null : { url };
-};
+  if (url === undefined) return null;
+  const of = (name: string): string => variable(`REDIS_${name}`) ?? '';
+  return {
+    url,
+    tls: of('TLS'),
+    ca: of('CA'),
+    certificate: of('CERT'),
+    key: of('KEY'),
+    user: of('USER'),
+    sentinel: of('SENTINEL'),
+    cluster: of('CLUSTER'),
+  };
+}
+
+/** Ends one process of the Redis service as a power cut would. Tests that break a server better have one of their own: `redisServer`. */
+export const killRedis = (role: RedisRole): Promise<void> => killNode(nodeOf(place('redis'), role));
+
+/** Starts again what was killed, with ports as before and without data. Resolves when all is well: a group may take 10 s. */
+export async function startRedis(): Promise<RedisService> {
+  await startService('redis');
+  return redisService()!;
+}
+
+/** Who of the two is the master of the service's group. */
+export const redisMaster = (): Promise<'master' | 'replica'> => masterOf(groupOf(place('redis')));
 
 const place = (name: string): Place => new Place(variable('SERVICES') ?? '', name);
 
@@ -87,13 +131,17 @@ export async function killBroker(): Promise<void> {
 
 /** Starts the broker again after `killBroker`, with ports and data as before. Resolves when it serves. */
 export async function startBroker(): Promise<PulsarService> {
+  await startService('pulsar');
+  return running();
+}
+
+async function startService(name: 'pulsar' | 'redis'): Promise<void> {
   const env = { ...process.env, KEYMILL_SERVICES_DIR: variable('SERVICES') };
   for (const name of ['NODE_OPTIONS', 'VITEST']) delete (env as NodeJS.ProcessEnv)[name];
-  const { stdout, stderr } = await promisify(execFile)('sh', [SCRIPT, 'start', 'pulsar'], { env });
+  const { stdout, stderr } = await promisify(execFile)('sh', [SCRIPT, 'start', name], { env });
   const exports = fromLines(stdout);
-  if (exports['KEYMILL_TEST_PULSAR'] === undefined) throw new Error(stderr);
+  if (exports[`KEYMILL_TEST_${name.toUpperCase()}`] === undefined) throw new Error(stderr);
   Object.assign(process.env, exports);
-  return running();
 }
 
 export async function restartBroker(): Promise<PulsarService> {

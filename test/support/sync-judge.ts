@@ -23,11 +23,16 @@ const KEYS: Readonly<Record<string, string>> = { Airports: 'code', Flights: 'id'
 
 export function rowsIn(path: string): Rows {
   const db = new DatabaseSync(path, { readOnly: true });
-  const rows: Rows = new Map();
-  for (const [table, key] of Object.entries(KEYS))
-    for (const row of db.prepare(`SELECT * FROM ${table}`).all() as Record<string, unknown>[])
-      rows.set(`${table}/${String(row[key])}`, textOf(row));
+  const tables = Object.keys(KEYS).map(table => [table, db.prepare(`SELECT * FROM ${table}`).all()] as const);
   db.close();
+  return rowsOf(Object.fromEntries(tables));
+}
+
+/** Rows by table. */
+export function rowsOf(tables: Readonly<Record<string, readonly Record<string, unknown>[]>>): Rows {
+  const rows: Rows = new Map();
+  for (const [table, its] of Object.entries(tables))
+    for (const row of its) rows.set(`${table}/${String(row[KEYS[table]!])}`, textOf(row));
   return rows;
 }
 

@@ -1,11 +1,13 @@
-/** A folder of its own for one test, gone when the test is over. */
+/** A folder of its own, gone when the test is over, or when what `onEnd` took is called. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
-export async function tempFolder(name = 'e2e'): Promise<string> {
+export type OnEnd = (end: () => Promise<void>) => void;
+
+export async function tempFolder(name = 'e2e', onEnd: OnEnd = onTestFinished): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), `keymill-${name}-`));
-  onTestFinished(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
+  onEnd(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
   return folder;
 }

@@ -1,7 +1,8 @@
 /**
  * Who publishes to a topic: names, access modes, fencing and sequence ids. Names are the topic's own, modes are those of
  * Pulsar (PIP-68): Shared beside an exclusive producer is PRODUCER_BUSY, Exclusive beside any is PRODUCER_FENCED, and
- * ExclusiveWithFencing shuts out all who are there.
+ * ExclusiveWithFencing shuts out all who are there. An exclusive one raises the topic's epoch, to its own where it has one;
+ * with a lower one it is PRODUCER_FENCED, whoever is there.
  */
 import { KeymillError } from '../../../runtime/index.ts';
 import type { ProducerOptions } from '../contract.ts';
@@ -59,8 +60,12 @@ export class Publisher {
   }
 }
 
+/** Stands for a topic's epoch among the names of its producers, which are not empty. */
+const EPOCH = '';
+
 export class Publishers {
   readonly #store: Store;
+  readonly #epochs = new Map<Topic, number>();
   readonly #byTopic = new Map<Topic, Map<string, Publisher>>();
 
   constructor(store: Store) {
@@ -70,7 +75,8 @@ export class Publishers {
   /** Joins all of these topics, or none. Throws PRODUCER_BUSY, PRODUCER_FENCED. */
   join(topics: readonly Topic[], name: string, options: ProducerOptions): Publisher[] {
     const access = options.access ?? 'Shared';
-    for (const topic of topics) this.#check(topic, name, access);
+    for (const topic of topics) this.#check(topic, name, options);
+    if (access !== 'Shared') this.#raiseEpochs(topics, options.epoch);
     return topics.map(topic => {
       const its = this.#of(topic);
       if (access === 'ExclusiveWithFencing') {
@@ -91,11 +97,15 @@ export class Publishers {
     }
   }
 
-  #check(topic: Topic, name: string, access: NonNullable<ProducerOptions['access']>): void {
-    if (access === 'ExclusiveWithFencing') return;
+  #check(topic: Topic, name: string, { access, epoch }: ProducerOptions): void {
     const its = this.#of(topic);
     const at = topic.name.full;
     const place = { at };
+    if (access !== undefined && access !== 'Shared' && epoch !== undefined && epoch < this.#epochOf(topic))
+      throw new KeymillError('PRODUCER_FENCED', `epoch ${epoch} has ended: ${at} is at ${this.#epochOf(topic)}`, {
+        place,
+      });
+    if (access === 'ExclusiveWithFencing') return;
     if (access === 'Exclusive' && its.size > 0)
       throw new KeymillError(
         'PRODUCER_FENCED',
@@ -107,6 +117,23 @@ export class Publishers {
     if (its.has(name)) throw new KeymillError('PRODUCER_BUSY', `${at} has a producer ${name}`, { place });
     if ([...its.values()].some(other => other.isExclusive))
       throw new KeymillError('PRODUCER_BUSY', `${at} has a producer with exclusive access`, { place });
+  }
+
+  #epochOf(topic: Topic): number {
+    let epoch = this.#epochs.get(topic);
+    if (epoch === undefined)
+      this.#epochs.set(topic, (epoch = this.#store.all<[number]>('sequence', topic.id, EPOCH)[0]?.[0] ?? -1));
+    return epoch;
+  }
+
+  /** One that was given is kept with the topic. */
+  #raiseEpochs(topics: readonly Topic[], given: number | undefined): void {
+    if (given !== undefined)
+      this.#store.transaction(() => {
+        for (const topic of topics)
+          if (given > this.#epochOf(topic)) this.#store.run('saveSequence', topic.id, EPOCH, given);
+      });
+    for (const topic of topics) this.#epochs.set(topic, given ?? this.#epochOf(topic) + 1);
   }
 
   #of(topic: Topic): Map<string, Publisher> {

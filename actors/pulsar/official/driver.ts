@@ -73,6 +73,11 @@ export class OfficialDriver implements PulsarDriver {
 
   async createProducer(options: ProducerOptions): Promise<Producer> {
     const full = this.#use(options.topic);
+    if (options.epoch !== undefined)
+      throw new KeymillError('CONFIG_INVALID', `${full}: driver pulsar-client cannot publish with an epoch`, {
+        class: 'fatal',
+        place: { at: full },
+      });
     const maxPending = Math.max(1, options.maxPending ?? this.#options.maxPending);
     const config = producerConfig(full, maxPending, options, this.#options);
     const native = await this.#made(full, () => this.#client.createProducer(config));

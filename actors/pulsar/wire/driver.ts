@@ -96,7 +96,8 @@ export class WireDriver implements PulsarDriver {
     this.#nonce = Math.floor(environment.random() * 2 ** 40).toString(36);
   }
 
-  async createProducer({ topic, name, access, sendTimeoutMs, maxPending, schema }: ProducerOptions): Promise<Producer> {
+  async createProducer(options: ProducerOptions): Promise<Producer> {
+    const { topic, name, access, epoch, sendTimeoutMs, maxPending, schema } = options;
     this.#mustBeOpen();
     const { full } = topicName(topic);
     const { batching, chunking, codec, compressFrom } = this.#options;
@@ -111,6 +112,7 @@ export class WireDriver implements PulsarDriver {
         topic: full,
         name,
         access: access ?? 'Shared',
+        epoch,
         sendTimeoutMs: sendTimeoutMs ?? this.#options.sendTimeoutMs,
         maxPending: Math.max(1, maxPending ?? this.#options.maxPending),
         batching,

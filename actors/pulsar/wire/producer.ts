@@ -31,6 +31,7 @@ export interface PartitionProducerOptions {
   readonly partition: number;
   readonly name: string | undefined;
   readonly access: 'Shared' | 'Exclusive' | 'ExclusiveWithFencing';
+  readonly epoch: number | undefined;
   readonly sendTimeoutMs: number;
   readonly maxPending: number;
   readonly batching: BatchingOptions;
@@ -352,7 +353,7 @@ export class PartitionProducer implements Guest {
           userProvidedProducerName: name !== undefined,
           epoch: this.#epoch++,
           producerAccessMode: ACCESS_MODES.indexOf(access),
-          topicEpoch: this.#topicEpoch,
+          topicEpoch: this.#topicEpoch ?? this.#options.epoch,
           schema: declaredSchema(schema),
         },
         'producerSuccess',

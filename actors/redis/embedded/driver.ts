@@ -2,7 +2,7 @@
  * The embedded driver: one store in memory, in the I/O thread; with `file:` also in a file, which has each batch before it is
  * answered. What the file did not take never was, in memory neither, and nobody heard of it.
  */
-import type { IoContext, IoReply, Timer } from '../../../runtime/index.ts';
+import type { IoContext, IoMetric, IoReply, Timer } from '../../../runtime/index.ts';
 import type { RedisDriver } from '../driver.ts';
 import type { Hub } from '../hub.ts';
 import { type DataOp, keysOf } from '../ops.ts';
@@ -76,6 +76,13 @@ export class EmbeddedDriver implements RedisDriver {
 
   async probe(): Promise<void> {
     this.#database?.tryOut();
+  }
+
+  metrics(): readonly IoMetric[] {
+    return [
+      { name: 'redis_hit_total', value: this.#store.hits },
+      { name: 'redis_miss_total', value: this.#store.misses },
+    ];
   }
 
   close(): void {

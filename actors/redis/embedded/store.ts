@@ -1,14 +1,23 @@
 /** Does the commands of the embedded store, one after the other. Each is all or nothing. */
 import { KeymillError } from '../../../runtime/index.ts';
-import type { RedisValue } from '../contract.ts';
+import type { RedisValue, VersionedReply } from '../contract.ts';
 import type { Delivery, Hub } from '../hub.ts';
-import type { DataOp, MergeOp, StepOp } from '../ops.ts';
+import { BLANK, type DataOp, type MergeOp, type StepOp } from '../ops.ts';
 import { getFields, mergeFields } from './fields.ts';
 import type { Keyspace } from './keyspace.ts';
 import { acquire, release, renew } from './leases.ts';
 import { checkValue, type Limits, type Moment, misasked, type Tokens } from './moment.ts';
 import { Scans } from './scans.ts';
-import { compareAndSet, deleteKeys, expireKey, getValue, getVersioned, setValue, setVersioned } from './values.ts';
+import {
+  compareAndSet,
+  deleteKeys,
+  expireKey,
+  getEntry,
+  getValue,
+  getVersioned,
+  setValue,
+  setVersioned,
+} from './values.ts';
 
 export interface StoreNeeds {
   readonly keys: Keyspace;
@@ -77,15 +86,18 @@ export class Store {
         return this.#read(op.keys, key => getValue(at, key));
       case 'getVersioned':
         return this.#read(op.keys, key => getVersioned(at, key));
+      case 'getEntries':
+        return op.keys.map(key => {
+          const entry = getEntry(at, textOf(key));
+          this.#count(entry.value !== null);
+          return entry;
+        });
       case 'getFields':
         return this.#read(op.keys, key => getFields(at, key));
       case 'expire':
         return expireKey(at, textOf(op.key), op.ttlMs);
-      case 'compareAndSet':
-        textOf(op.key);
-        return compareAndSet(at, op);
       case 'multi':
-        return op.steps.map(step => this.#step(at, step));
+        return this.#multi(at, op.steps);
       case 'acquire':
         return acquire(at, textOf(op.name), textOf(op.holder), op.ttlMs);
       case 'renew':
@@ -109,6 +121,17 @@ export class Store {
     }
   }
 
+  #multi(at: Moment, steps: readonly StepOp[]): unknown[] {
+    const replies: unknown[] = [];
+    for (const step of steps)
+      replies.push(
+        step.op === 'publish' && step.isFilled
+          ? this.#publish(at, step.channel, filled(step.message, replies.at(-1)))
+          : this.#step(at, step),
+      );
+    return replies;
+  }
+
   #step(at: Moment, op: StepOp): unknown {
     switch (op.op) {
       case 'set':
@@ -119,6 +142,9 @@ export class Store {
       case 'setVersioned':
         textOf(op.key);
         return setVersioned(at, op);
+      case 'compareAndSet':
+        textOf(op.key);
+        return compareAndSet(at, op);
       case 'merge':
         return this.#merge(at, op);
       case 'publish':
@@ -147,11 +173,21 @@ export class Store {
   #read<T>(keys: readonly string[], read: (key: string) => T | null): (T | null)[] {
     return keys.map(key => {
       const found = read(textOf(key));
-      if (found === null) this.misses++;
-      else this.hits++;
+      this.#count(found !== null);
       return found;
     });
   }
+
+  #count(isHit: boolean): void {
+    if (isHit) this.hits++;
+    else this.misses++;
+  }
+}
+
+function filled(message: RedisValue, reply: unknown): RedisValue {
+  if (typeof message !== 'string') return message;
+  const { version } = (typeof reply === 'object' && reply !== null ? reply : {}) as Partial<VersionedReply>;
+  return message.replace(BLANK, () => (version ? JSON.stringify({ epoch: version.epoch, n: version.n }) : 'null'));
 }
 
 function textOf(value: unknown): string {

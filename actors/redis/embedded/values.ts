@@ -1,8 +1,9 @@
 /** Values, and values with a version (R1). */
 import { compareVersions, type Version } from '../../../runtime/index.ts';
-import type { RedisValue, VersionedReply, VersionedValue } from '../contract.ts';
+import type { Entry, RedisValue, VersionedReply, VersionedValue } from '../contract.ts';
 import type { CompareAndSetOp, SetOp, SetVersionedOp } from '../ops.ts';
 import { isThere, type VersionedEntry, weightOf } from './entries.ts';
+import { checkFence } from './leases.ts';
 import { checkValue, checkVersion, endOf, find, keepFor, type Moment, wrongKind } from './moment.ts';
 
 export function getValue(at: Moment, key: string): RedisValue | null {
@@ -47,9 +48,17 @@ export function getVersioned(at: Moment, key: string): VersionedValue | null {
   return entry && entry.value !== null ? { value: entry.value, version: entry.version } : null;
 }
 
-export function setVersioned(at: Moment, { key, value, version, ttlMs }: SetVersionedOp): VersionedReply {
+export function getEntry(at: Moment, key: string): Entry {
+  const entry = find(at, key, 'versioned');
+  if (!entry) return { value: null, version: null, isRemoved: false, leftMs: 0 };
+  const { value, version, isRemoved, until } = entry;
+  return { value, version, isRemoved, leftMs: value === null ? 0 : until - at.now };
+}
+
+export function setVersioned(at: Moment, { key, value, version, ttlMs, fence }: SetVersionedOp): VersionedReply {
   checkVersion(version);
   if (value !== null) checkValue(at, value);
+  if (fence !== null) checkFence(at, fence);
   const before = find(at, key, 'versioned');
   const order = before ? compareVersions(version, before.version) : 1;
   if (order < 0) return { outcome: 'older', version: before!.version };
@@ -58,19 +67,29 @@ export function setVersioned(at: Moment, { key, value, version, ttlMs }: SetVers
   return { outcome: 'newer', version };
 }
 
-export function compareAndSet(at: Moment, { key, expected, value, ttlMs, id }: CompareAndSetOp): VersionedReply {
-  checkValue(at, value);
-  if (expected !== null) checkVersion(expected);
+export function compareAndSet(at: Moment, op: CompareAndSetOp): VersionedReply {
+  const { key, value, ttlMs, fence, id } = op;
+  if (value !== null) checkValue(at, value);
   const before = find(at, key, 'versioned');
   if (before?.by === id) return { outcome: 'newer', version: before.version }; // asked for again
-  const isExpected =
-    expected === null
-      ? before === undefined || before.value === null
-      : before !== undefined && compareVersions(expected, before.version) === 0 && !before.isRemoved;
-  if (!isExpected) return { outcome: 'older', version: before?.version ?? { epoch: at.epoch, n: 0 } };
+  if (fence !== null) checkFence(at, fence);
+  if (!isExpected(before, op)) return { outcome: 'older', version: before?.version ?? { epoch: at.epoch, n: 0 } };
   const version = nextVersion(at, before);
   put(at, key, value, version, ttlMs, id);
   return { outcome: 'newer', version };
+}
+
+function isExpected(before: VersionedEntry | undefined, { expected, seen }: CompareAndSetOp): boolean {
+  if (expected === 'any') return true;
+  if (expected !== null) {
+    checkVersion(expected);
+    return before !== undefined && compareVersions(expected, before.version) === 0 && !before.isRemoved;
+  }
+  if (before !== undefined && before.value !== null) return false;
+  if (seen === undefined) return true;
+  if (seen === null) return before === undefined;
+  checkVersion(seen);
+  return before !== undefined && compareVersions(seen, before.version) === 0;
 }
 
 /** Above what stands there or stood there, and never of an earlier life of the store where nothing does. */

@@ -24,10 +24,15 @@ export class Pauses {
     return this.#empty;
   }
 
-  /** After a look: how long to wait for the next. */
-  after(found: boolean): number {
+  /**
+   * After a look: how long to wait for the next. `took`: ms that the look took. Doubled until it is longer than that: those that
+   * begin at different ticks, and are still under way at the next, would never come together.
+   */
+  after(found: boolean, took = 0): number {
     this.#empty = found ? 0 : this.#empty + 1;
-    return Math.min(this.#max, this.#min * 2 ** Math.min(30, Math.max(0, this.#empty - 1)));
+    let ms = Math.min(this.#max, this.#min * 2 ** Math.min(30, Math.max(0, this.#empty - 1)));
+    while (ms < took) ms *= 2;
+    return ms;
   }
 }
 

@@ -7,7 +7,7 @@ import { KeymillError } from '../../../runtime/index.ts';
 import { lost } from '../changes/lost.ts';
 import type { ChangeItem, Operation, ReadOptions, Row, SqlValue, TableInfo, Tracked } from '../contract.ts';
 import type { ChangePage, RowPage, RowsRequest } from '../driver.ts';
-import type { PageRequest } from '../ops.ts';
+import type { ChangeCursor, PageRequest } from '../ops.ts';
 import type { Database } from './database.ts';
 import { columnOf, quote } from './names.ts';
 import type { Schema } from './schema.ts';
@@ -46,7 +46,7 @@ export class Changes {
       this.#step('look');
       const info = this.#schema.table(table);
       const { tracked, began, columns } = this.#look(info);
-      refuseInvalid(info.table, tracked, began, after.version);
+      refuseInvalid(info.table, tracked, began, after);
       this.#step('changes');
       if (options.before) this.#db.exec(options.before);
       const limit = options.pageSize ?? PAGE_ROWS;
@@ -61,7 +61,7 @@ export class Changes {
       const rows = this.#db.arrays(select.sql, params);
       this.#step('check');
       const again = this.#look(info);
-      refuseInvalid(info.table, again.tracked, again.began, after.version);
+      refuseInvalid(info.table, again.tracked, again.began, after);
       const changes: ChangeItem[] = [];
       let last: readonly SqlValue[] | null = null;
       let version = after.version;
@@ -266,12 +266,20 @@ function namesOf(bits: number | bigint, masked: readonly string[]): string[] {
 }
 
 /** Throws TRACKING_LOST: going on from here would pass over changes. */
-function refuseInvalid(table: string, { current, minValid }: Tracked, began: number, after: number): void {
-  if (after > current) throw lost(table, 'went-back', `version ${after} was read, and the database is at ${current}`);
-  if (after < minValid)
+function refuseInvalid(
+  table: string,
+  { current, minValid }: Tracked,
+  began: number,
+  { version, pk }: ChangeCursor,
+): void {
+  if (version > current)
+    throw lost(table, 'went-back', `version ${version} was read, and the database is at ${current}`);
+  // Within a version the rest of it is needed, and that is kept only from the version before on.
+  const needed = pk === null ? version : version - 1;
+  if (needed < minValid)
     throw lost(
       table,
-      after < began ? 'truncated' : 'cleaned',
-      `changes since version ${after} are wanted, and they are kept since ${minValid}`,
+      needed < began ? 'truncated' : 'cleaned',
+      `changes since version ${needed} are wanted, and they are kept since ${minValid}`,
     );
 }

@@ -6,12 +6,13 @@
 import { statSync } from 'node:fs';
 import { asError, type Environment, type IoReply, KeymillError, type Log } from '../../../runtime/index.ts';
 import type { Params, Row, TableInfo, Tracked } from '../contract.ts';
-import type { Bookmark, ChangePage, RowPage, RowsRequest, SqlCursor, SqlDriver } from '../driver.ts';
+import type { Bookmark, ChangePage, Fence, Leases, RowPage, RowsRequest, SqlCursor, SqlDriver } from '../driver.ts';
 import type { PageRequest, WriteOp } from '../ops.ts';
 import { Changes, type OnStep } from './changes.ts';
 import { Cleaning } from './cleaning.ts';
 import { bind, Database, narrow } from './database.ts';
 import { endsTransaction, sqliteError } from './errors.ts';
+import { checkFence, leasesOf } from './leases.ts';
 import { columnOf, quote } from './names.ts';
 import { applyDeltas, removeSql, rowsOlderThan, upsertSql } from './replica.ts';
 import { Schema } from './schema.ts';
@@ -46,11 +47,16 @@ export class SqliteDriver implements SqlDriver {
   #pages = 0;
   readonly #cursors = new Set<SqliteCursor>();
   readonly #cleaning: Cleaning;
+  readonly leases: Leases;
 
   /** Throws SQL_UNAVAILABLE, STORE_CORRUPT, STORE_READ_ONLY. */
   constructor(options: SqliteOptions, environment: Environment, log: Log) {
     this.#options = options;
     this.#open = connect(options);
+    this.leases = leasesOf(() => {
+      this.#check();
+      return this.#open;
+    });
     this.#cleaning = new Cleaning(environment, log, nowMs => this.cleanUp(nowMs));
   }
 
@@ -131,13 +137,17 @@ export class SqliteDriver implements SqlDriver {
     return row ? { consumer, table, version: row['version'] as number, epoch: row['epoch'] as number } : null;
   }
 
-  async setBookmark({ consumer, table, version, epoch }: Bookmark): Promise<void> {
+  async setBookmark({ consumer, table, version, epoch }: Bookmark, fence?: Fence): Promise<void> {
     const { writer, writerSchema } = this.#open;
-    writer.run(
-      `INSERT INTO keymill_ct_bookmarks VALUES (@consumer, @name, @version, @epoch)
-       ON CONFLICT DO UPDATE SET version = excluded.version, epoch = excluded.epoch`,
-      { consumer, name: writerSchema.table(table).table, version, epoch },
-    );
+    const name = writerSchema.table(table).table;
+    writer.transaction('IMMEDIATE', () => {
+      if (fence) checkFence(writer, fence);
+      writer.run(
+        `INSERT INTO keymill_ct_bookmarks VALUES (@consumer, @name, @version, @epoch)
+         ON CONFLICT DO UPDATE SET version = excluded.version, epoch = excluded.epoch`,
+        { consumer, name, version, epoch },
+      );
+    });
   }
 
   /** Deletes changes older than the retention. True when some are left for another time. */
