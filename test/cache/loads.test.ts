@@ -62,17 +62,36 @@ test('when the holder of the lease dies, another loads after its end, and the la
 test('a load does not undo a write that was made while it ran', async () => {
   const { thread, environment } = await world();
   const [a, b] = [thread(), thread()];
-  for (const change of ['set', 'delete'] as const) {
-    const { load, open } = gate<string>();
-    const loading = a.cache.getOrSet(change, load);
-    await environment.settle();
-    if (change === 'set') await b.cache.set(change, 'newer');
-    else await b.cache.delete(change);
-    open('read before it');
-    expect(await loading).toBe(change === 'set' ? 'newer' : 'read before it');
-    await environment.settle();
-    expect(await a.cache.get(change)).toBe(change === 'set' ? 'newer' : undefined);
-  }
+  for (const { cache: other } of [a, b])
+    for (const change of ['set', 'delete'] as const) {
+      const key = `${change} by ${other === a.cache ? 'itself' : 'another'}`;
+      const { load, open } = gate<string>();
+      const loading = a.cache.getOrSet(key, load);
+      await environment.settle();
+      if (change === 'set') await other.set(key, 'newer');
+      else await other.delete(key);
+      open('read before it');
+      expect(await loading, key).toBe(change === 'set' ? 'newer' : 'read before it');
+      await environment.settle();
+      expect(await a.cache.get(key), key).toBe(change === 'set' ? 'newer' : undefined);
+    }
+});
+
+test('a load that goes above what the store lost is refused where another has made that version meanwhile', async () => {
+  const { thread, redis, environment } = await world();
+  const { cache } = thread();
+  for (const value of ['one', 'two']) await cache.set('k', value);
+  const { version } = (await cache.getEntry('k'))!;
+  await redis.delete('cache:k:{k}');
+  await environment.advance(30_000);
+  const { load, open } = gate<string>();
+  const loading = cache.getOrSetEntry('k', load);
+  await environment.settle();
+  const next = { epoch: version!.epoch, n: version!.n + 1 };
+  await thread().cache.set('k', 'theirs', { version: next });
+  open('mine');
+  expect(await loading).toMatchObject({ value: 'theirs', version: next });
+  expect(await thread().cache.getEntry('k')).toMatchObject({ value: 'theirs', version: next });
 });
 
 test('a loader can say the version, the life and the tags', async () => {
