@@ -2,8 +2,8 @@
  * What a thread writes: each change and the word of it in one step of the store, so none is made that nobody hears of. A store
  * that is away is owed the write: who wrote sees it meanwhile, in L1, and others are made to look anew once it is back.
  */
-import { type IoThread, isKeymillError, KeymillError, type Version } from '../../runtime/index.ts';
-import type { Expected, Fence, Step, VersionedReply } from '../redis/contract.ts';
+import { compareVersions, type IoThread, isKeymillError, KeymillError, type Version } from '../../runtime/index.ts';
+import type { CompareOptions, Expected, Fence, Step, VersionedReply, WriteOptions } from '../redis/contract.ts';
 import type { Channel } from './channel.ts';
 import { checkTags, encode, encodeVoid, type Packed, packBody, type TagMark } from './codec.ts';
 import type { SetOptions, SetReply } from './contract.ts';
@@ -22,6 +22,13 @@ import type { Tags } from './tags.ts';
 const MAX_VALUE_BYTES = 10 * 1024 * 1024;
 /** A void has gone at once, and its version stays. */
 const VOID_MS = 1;
+
+/** Written if this stands there. */
+interface Compared {
+  readonly expected: Expected;
+  readonly options: CompareOptions;
+}
+const ANY: Compared = { expected: 'any', options: {} };
 
 export interface WritesNeeds {
   readonly thread: IoThread;
@@ -60,7 +67,7 @@ export class Writes {
     const ttlMs = storeLife(packed);
     const version = given.version ?? null;
     try {
-      const reply = await this.#write(key, 'changed', version ?? 'any', bytes, ttlMs);
+      const reply = await this.#write(key, 'changed', version ?? ANY, bytes, { ttlMs });
       owed.forget(key);
       if (reply.outcome === 'older') {
         levels.heard(key, reply.version, false);
@@ -80,7 +87,7 @@ export class Writes {
     const { levels, owed } = this.#needs;
     levels.heard(key, version, true);
     try {
-      const reply = await this.#write(key, 'removed', version ?? 'any', null, undefined);
+      const reply = await this.#write(key, 'removed', version ?? ANY, null, {});
       owed.forget(key);
       if (reply.outcome !== 'older') levels.heard(key, reply.version, true);
       return { version: reply.version, isStored: reply.outcome !== 'older' };
@@ -97,7 +104,7 @@ export class Writes {
     const { levels, owed } = this.#needs;
     levels.heard(key, version, false);
     try {
-      await this.#write(key, 'changed', version, encodeVoid(), VOID_MS);
+      await this.#write(key, 'changed', version, encodeVoid(), { ttlMs: VOID_MS });
     } catch (error) {
       if (!isAwayError(error)) throw error;
       owed.add(key, { base: null, version, bytes: encodeVoid(), ttlMs: VOID_MS });
@@ -132,26 +139,13 @@ export class Writes {
     const { levels, counts, store, names } = this.#needs;
     const left = packed.lifeMs + packed.staleMs;
     if (found.isAway) return levels.adopt(key, packed, null, left);
-    // What the store lost must not bring versions back: what is loaded goes above what was given here before it was asked. What
-    // was heard since is no loss, but a write that came meanwhile.
-    const { floor } = found;
-    const above = version ?? (floor !== null && isBelow(found.version, floor) ? { ...floor, n: floor.n + 1 } : null);
-    const expected: Expected | Version = above ?? (found.hasValue ? found.version : null);
     try {
       const bytes = this.encoded(packed);
       const ttlMs = storeLife(packed);
-      const seen = above === null && !found.hasValue ? found.version : undefined;
-      const reply = await this.#write(key, 'changed', expected, bytes, ttlMs, {
-        fence,
-        seen,
-        isAbove: above !== null,
-      });
-      const isSame = reply.outcome === 'same';
-      // Of a version that was made up here another may have made another value.
-      if (reply.outcome !== 'older' && !(isSame && version === undefined)) {
-        if (isSame) await store.ask(redis => redis.expire(names.value(key), ttlMs ?? 0));
-        return levels.adopt(key, packed, reply.version, left);
-      }
+      const options = { ttlMs, ...(fence && { fence }) };
+      const reply = await this.#write(key, 'changed', version ?? unchangedSince(found), bytes, options);
+      if (reply.outcome === 'same') await store.ask(redis => redis.expire(names.value(key), ttlMs));
+      if (reply.outcome !== 'older') return levels.adopt(key, packed, reply.version, left);
     } catch (error) {
       if (isKeymillError(error, 'REDIS_VALUE_TOO_LARGE')) {
         counts.tooLarge++;
@@ -183,35 +177,29 @@ export class Writes {
   async #write(
     key: string,
     is: 'changed' | 'removed',
-    expected: Expected,
+    as: Version | Compared,
     value: Uint8Array | null,
-    ttlMs: number | undefined,
-    { fence, seen, isAbove }: { fence: Fence | null; seen: Version | null | undefined; isAbove: boolean } = {
-      fence: null,
-      seen: undefined,
-      isAbove: expected !== 'any',
-    },
+    options: WriteOptions,
   ): Promise<VersionedReply> {
     const { store, names, channel } = this.#needs;
     const name = names.value(key);
-    const fenced = fence === null ? {} : { fence };
     const write: Step =
-      isAbove && expected !== null && expected !== 'any'
-        ? {
-            do: 'setVersioned',
-            key: name,
-            value,
-            version: expected,
-            options: { ttlMs, ...fenced },
-          }
-        : { do: 'compareAndSet', key: name, expected, value, options: { ttlMs, seen, ...fenced } };
+      'expected' in as
+        ? { do: 'compareAndSet', key: name, expected: as.expected, value, options: { ...options, ...as.options } }
+        : { do: 'setVersioned', key: name, value, version: as, options };
     const [reply] = await store.ask(redis => redis.multi([write, channel.step(is, key)]));
     return reply as VersionedReply;
   }
 }
 
-function isBelow(version: Version | null, floor: Version): boolean {
-  return version === null || version.epoch < floor.epoch || (version.epoch === floor.epoch && version.n < floor.n);
+/**
+ * What stood there when the store was asked stands there still. What the store lost must not bring versions back: the write goes
+ * above what was known before it was asked. What was heard since is no loss, but a write that came meanwhile.
+ */
+function unchangedSince({ hasValue, version, floor }: Found): Compared {
+  const hasLost = floor !== null && (version === null || compareVersions(version, floor) < 0);
+  const options = { ...(!hasValue && { seen: version }), ...(hasLost && { above: floor }) };
+  return { expected: hasValue ? version : null, options };
 }
 
 function whereAway(marks: TagMark[]): (error: unknown) => TagMark[] {

@@ -196,6 +196,7 @@ function compareOp(
     key,
     expected,
     seen: options?.seen,
+    above: options?.above ?? null,
     value,
     ttlMs: options?.ttlMs ?? null,
     fence: options?.fence ?? null,

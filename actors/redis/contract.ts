@@ -23,6 +23,8 @@ export interface WriteOptions extends LifeOptions {
 export interface CompareOptions extends WriteOptions {
   /** With `expected: null`: the version that outlived the last value, as an Entry told it; null where none was known. */
   readonly seen?: Version | null | undefined;
+  /** The version made is above this one too: readers were given it, and what stands there is less, so the store lost some. */
+  readonly above?: Version | undefined;
 }
 
 export interface SetOptions extends LifeOptions {

@@ -66,6 +66,8 @@ export interface CompareAndSetOp {
   readonly expected: Expected;
   /** Undefined: not compared. */
   readonly seen: Version | null | undefined;
+  /** Null: no version is known that it must be above. */
+  readonly above: Version | null;
   /** Null removes it. */
   readonly value: RedisValue | null;
   readonly ttlMs: number | null;

@@ -1,5 +1,6 @@
 /** Part of the conformance suite: all that is known at a versioned key, and what is compared before a write. */
 import { describe, expect, test } from 'vitest';
+import type { Version } from '../../runtime/index.ts';
 import { codeFrom, type RedisHarness, SHORT_MS, v } from './redis-harness.ts';
 
 export function versionsContract(name: string, harness: RedisHarness): void {
@@ -58,6 +59,17 @@ export function versionsContract(name: string, harness: RedisHarness): void {
       expect((await client.compareAndSet('a', null, 'late', { seen: { epoch, n: 1 } })).outcome).toBe('older');
       expect((await client.compareAndSet('a', null, '3', { seen: { epoch, n: 2 } })).version).toEqual({ epoch, n: 3 });
       expect((await client.compareAndSet('a', null, 'late', { seen: { epoch, n: 3 } })).outcome).toBe('older');
+    });
+
+    test('goes above what a reader was given before the store lost it', async () => {
+      const client = await open();
+      const epoch = await client.epoch();
+      const write = async (above: Version) => (await client.compareAndSet('a', 'any', '1', { above })).version;
+      expect(await write({ epoch, n: 7 })).toEqual({ epoch, n: 8 });
+      expect(await write({ epoch, n: 3 })).toEqual({ epoch, n: 9 });
+      expect(await write({ epoch: epoch + 1, n: 3 })).toEqual({ epoch: epoch + 1, n: 4 });
+      await client.delete('a');
+      expect(await write({ epoch: epoch - 1, n: 50 })).toEqual({ epoch, n: 1 });
     });
 
     test('and setting by a version are refused when the lease was taken over', async () => {

@@ -51,6 +51,7 @@ const op: fc.Arbitrary<DataOp> = fc.oneof(
     key,
     expected: fc.oneof(fc.option(version), fc.constant('any' as const)),
     seen: fc.option(fc.option(version), { nil: undefined }),
+    above: fc.option(version),
     value: fc.option(value),
     ttlMs,
     fence,

@@ -71,6 +71,7 @@ test('every write bears being asked for twice', async () => {
     key: 'b',
     expected: null,
     seen: undefined,
+    above: null,
     value: '1',
     ttlMs: null,
     fence: null,

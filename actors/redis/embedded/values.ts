@@ -74,7 +74,7 @@ export function compareAndSet(at: Moment, op: CompareAndSetOp): VersionedReply {
   if (before?.by === id) return { outcome: 'newer', version: before.version }; // asked for again
   if (fence !== null) checkFence(at, fence);
   if (!isExpected(before, op)) return { outcome: 'older', version: before?.version ?? { epoch: at.epoch, n: 0 } };
-  const version = nextVersion(at, before);
+  const version = nextVersion(at, before, op.above);
   put(at, key, value, version, ttlMs, id);
   return { outcome: 'newer', version };
 }
@@ -92,13 +92,17 @@ function isExpected(before: VersionedEntry | undefined, { expected, seen }: Comp
   return before !== undefined && compareVersions(seen, before.version) === 0;
 }
 
-/** Above what stands there or stood there, and never of an earlier life of the store where nothing does. */
-function nextVersion(at: Moment, before: VersionedEntry | undefined): Version {
+/** Above what stands there or stood there, and `above`; never of an earlier life of the store where nothing stands there. */
+function nextVersion(at: Moment, before: VersionedEntry | undefined, above: Version | null): Version {
   const born = { epoch: at.epoch, n: 1 };
-  if (before === undefined) return born;
-  const next = { epoch: before.version.epoch, n: before.version.n + 1 };
-  return before.value !== null || compareVersions(next, born) > 0 ? next : born;
+  const next = before === undefined ? born : after(before.version);
+  const version = before?.value != null || compareVersions(next, born) > 0 ? next : born;
+  if (above === null) return version;
+  checkVersion(above);
+  return compareVersions(version, above) > 0 ? version : after(above);
 }
+
+const after = ({ epoch, n }: Version): Version => ({ epoch, n: n + 1 });
 
 function hasExpired({ value, isRemoved }: VersionedEntry): boolean {
   return value === null && !isRemoved;

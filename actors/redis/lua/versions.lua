@@ -130,9 +130,11 @@ run.W = function(ask)
   return plain == #list and 1 or replies
 end
 
--- c: ttl, id, what is expected (any, none, or `epoch n`), what was seen (-, none, or `epoch n`), value if any, fence if any.
+-- c: ttl, id, what is expected (any, none, or `epoch n`), what was seen (-, none, or `epoch n`), what it must be above (none,
+-- or `epoch n`), value if any, fence if any.
 read.c = function()
-  local ask = { keys = { key() }, ttl = tonumber(arg()), id = arg(), expected = arg(), seen = arg(), value = optional() }
+  local ask = { keys = { key() }, ttl = tonumber(arg()), id = arg(), expected = arg(), seen = arg(), above = arg() }
+  ask.value = optional()
   ask.token = optional()
   if ask.token then
     ask.keys[2] = key()
@@ -170,13 +172,16 @@ run.c = function(ask)
   if not is_expected(i, before, ask) then
     return before and { -1, exact(before.epoch), exact(before.n) } or { -1, exact(EPOCH), exact(0) }
   end
-  if not before then
-    return put(i, EPOCH, 1, ask.value, ask.ttl, ask.id)
+  local epoch, n = EPOCH, 1
+  -- A version that was born here before the store lost something is of no use: readers may have seen higher ones of that epoch.
+  if before and (before.epoch >= EPOCH or before.epoch < FIRST and call('EXISTS', K[i]) == 1) then
+    epoch, n = before.epoch, before.n + 1
   end
-  -- A version that was born here before the store lost something: readers may have seen higher ones of that epoch.
-  local is_older = before.epoch < EPOCH
-  if is_older and (before.epoch >= FIRST or call('EXISTS', K[i]) == 0) then
-    return put(i, EPOCH, 1, ask.value, ask.ttl, ask.id)
+  if ask.above ~= 'none' then
+    local above_epoch, above_n = version_in(ask.above)
+    if compare(epoch, n, above_epoch, above_n) <= 0 then
+      epoch, n = above_epoch, above_n + 1
+    end
   end
-  return put(i, before.epoch, before.n + 1, ask.value, ask.ttl, ask.id)
+  return put(i, epoch, n, ask.value, ask.ttl, ask.id)
 end

@@ -163,11 +163,12 @@ export class Encoder {
     }
   }
 
-  #compare({ key, expected, seen, value, ttlMs, fence, id }: CompareAndSetOp): void {
+  #compare({ key, expected, seen, above, value, ttlMs, fence, id }: CompareAndSetOp): void {
     this.#key(key);
     this.#needsEpoch = true;
     const what = expected === 'any' ? 'any' : versionText(expected);
-    this.#args.push('c', life(ttlMs ?? this.#limits.ttlMs), id, what, seen === undefined ? '-' : versionText(seen));
+    this.#args.push('c', life(ttlMs ?? this.#limits.ttlMs), id, what);
+    this.#args.push(seen === undefined ? '-' : versionText(seen), versionText(above));
     this.#versioned(value);
     this.#fence(fence);
   }
