@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { PulsarDriver } from '../../actors/pulsar/contract.ts';
+import type { Consumer, PulsarDriver } from '../../actors/pulsar/contract.ts';
 import type { ErrorCode } from '../../runtime/index.ts';
 import { COMMAND, commandOf, pulsarProxy } from '../support/proxy-pulsar.ts';
 import { errorFrom } from '../support/runtimes.ts';
@@ -18,6 +18,7 @@ import { wireClient } from '../support/wire.ts';
 const unique = (): string => `resilience-${randomUUID()}`;
 const codeFrom = async (promise: Promise<unknown>): Promise<ErrorCode> => (await errorFrom(promise)).code;
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, n) => `m${n}`);
+const SOON = { timeout: 10_000 };
 const QUICK = { keepAliveMs: 300, operationMs: 1500, connectMs: 1000, sendTimeoutMs: 1500 };
 
 async function payloads(driver: PulsarDriver, topic: string): Promise<string[]> {
@@ -115,6 +116,27 @@ describe.skipIf(skipped('pulsar'))('the wire client', () => {
     expect(driver.numbers().corrupt).toBe(1);
     await consumer.acknowledge(seen.map(({ id }) => id));
     await expect.poll(async () => (await driver.stats(topic)).subscriptions['s']!.backlog).toBe(0);
+  });
+
+  test('consumers of one subscription may seek at once: those whom the broker refuses ask again', async () => {
+    const topic = unique();
+    const producer = await wireClient().createProducer({ topic });
+    const options = { topics: [topic], subscription: 's', type: 'Shared' } as const;
+    const consumers = await Promise.all(numbers(3).map(() => wireClient().subscribe(options)));
+    for (const payload of numbers(20)) await producer.send({ payload });
+    const first = await consumers[0]!.receive();
+    await consumers[0]!.acknowledge([first.id]);
+    await Promise.all(consumers.map(consumer => consumer.seek('earliest')));
+    const seen = new Set<string>();
+    const read = async (consumer: Consumer): Promise<void> => {
+      for (;;) {
+        const { id, payload } = await consumer.receive();
+        seen.add(Buffer.from(payload!).toString());
+        await consumer.acknowledge([id]);
+      }
+    };
+    for (const consumer of consumers) read(consumer).catch(() => {}); // it ends with its client
+    await expect.poll(() => [...seen].toSorted(), SOON).toEqual(numbers(20).toSorted());
   });
 
   test('producers share the memory of their client, and wait for one another', async () => {

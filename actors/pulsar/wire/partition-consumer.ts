@@ -3,7 +3,7 @@
  * another for each that is taken or dropped. After a reconnection the broker gives again all that is not acknowledged: what
  * waited in the inbox was thrown away, and what is in hand is recognised and not given twice.
  */
-import type { KeymillError } from '../../../runtime/index.ts';
+import { isKeymillError, type KeymillError } from '../../../runtime/index.ts';
 import type { MessageId, StartPosition } from '../contract.ts';
 import { type IdParts, parseId } from '../message-id.ts';
 import { declaredSchema } from '../schema/declared.ts';
@@ -24,6 +24,9 @@ import { entryOf, isBehind, spotBefore } from './spots.ts';
 const KEY_SHARED_AUTO_SPLIT = 0;
 /** Ids in one command. */
 const MOST_IDS = 1000;
+/** In all, and before the second. */
+const SEEKS = 5;
+const SEEK_PAUSE_MS = 50;
 
 export class PartitionConsumer implements Guest, InboxOwner {
   readonly topic: string;
@@ -195,7 +198,20 @@ export class PartitionConsumer implements Guest, InboxOwner {
 
   // ── moving ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** A broker that is about to move the subscription for another consumer refuses, and so does one in trouble: it is asked again. */
   async seek(to: StartPosition): Promise<void> {
+    for (let tries = 1; ; tries++)
+      try {
+        return await this.#move(to);
+      } catch (error) {
+        const isPassing = isKeymillError(error, 'IO_FAILED') && error.class === 'transient';
+        if (!isPassing || tries === SEEKS || this.#isClosed) throw error;
+        const pauseMs = SEEK_PAUSE_MS * 2 ** (tries - 1);
+        await new Promise<void>(resolve => this.#parts.environment.clock.after(pauseMs, resolve));
+      }
+  }
+
+  async #move(to: StartPosition): Promise<void> {
     await this.#acks.settled();
     const connection = await this.#attachment.whenReady();
     const before = this.#attachment.count;
@@ -221,9 +237,13 @@ export class PartitionConsumer implements Guest, InboxOwner {
       this.#arrivals.after = spotBefore(to, this.#options.from?.isInclusive ?? true);
       // The broker closes the consumer, before or after its answer; only what comes after that is of the new place.
       await this.#attachment.whenReady(before + 1);
-    } finally {
+    } catch (error) {
+      // A broker that refused it may have left the consumer attached: what was thrown away comes again.
       this.#arrivals.isMoving = false;
+      await this.redeliver().catch(() => undefined);
+      throw error;
     }
+    this.#arrivals.isMoving = false;
     if (this.#arrivals.dropped > 0) await this.redeliver();
   }
 
