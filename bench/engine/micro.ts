@@ -20,11 +20,11 @@ export async function open(): Promise<Commands> {
   const source = new Messages({ keys: 10_000, bytes: 0 });
   const batch = Array.from({ length: FRAME_MESSAGES }, () => source.make(0));
   const writer = new FrameWriter();
-  const pack = (): Uint8Array => {
+  const pack = () => {
     batch.forEach((message, i) => writer.add(envelopeOf(message, i), i + 1, 1 << 20));
     return writer.finish(SENDING, 0);
   };
-  const frame = pack().slice();
+  const frame = pack();
   const array = serialize(batch);
   const json = JSON.stringify(batch);
   const items = batch.map((message, i) => itemOf(message, i));

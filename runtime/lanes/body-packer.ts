@@ -8,6 +8,7 @@
 import { Packr } from 'msgpackr';
 import { KEPT_FROM, takeMemory } from './frame-memory.ts';
 import { REMEMBERED, Shape, signatureBytes } from './shapes.ts';
+import { type Carried, textOf } from './text.ts';
 
 export const CODEC = { useRecords: true, moreTypes: true, useBigIntExtension: true, mapsAsObjects: false } as const;
 /** msgpackr's flag for "return the working buffer with start and end set", which saves a subarray a value. */
@@ -103,9 +104,9 @@ export class BodyPacker {
     return this.#view;
   }
 
-  /** All written so far, in memory of its own (frame-memory.ts). */
-  copy(): Uint8Array {
-    if (this.length < KEPT_FROM) return this.#bytes.slice(0, this.length);
+  /** All written so far: as text where it is short, as it will travel, else in memory of its own (frame-memory.ts). */
+  carried(): Carried {
+    if (this.length < KEPT_FROM) return textOf(this.#bytes, this.length);
     const copy = takeMemory(this.length);
     copy.set(this.#bytes.subarray(0, this.length));
     return copy;

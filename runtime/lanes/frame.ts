@@ -170,8 +170,8 @@ export class FrameWriter {
     return size;
   }
 
-  /** The frame's bytes, in memory of its own (frame-memory.ts); the writer is empty afterwards. */
-  finish(sending: Sending, homes: number): Uint8Array {
+  /** The frame; the writer is empty afterwards. */
+  finish(sending: Sending, homes: number): Carried {
     const { hashes, sizes, count } = this;
     const packer = this.#packer;
     packer.value(this.#groups);
@@ -195,7 +195,7 @@ export class FrameWriter {
     view.setUint32(HEAD + 2, 2 * count);
     for (let i = 0, at = columns; i < count; i++, at += 4) view.setInt32(at, hashes[i]!, true);
     for (let i = 0, at = columns + 4 * count; i < count; i++, at += 4) view.setUint32(at, sizes[i]!, true);
-    const frame = packer.copy();
+    const frame = packer.carried();
     this.#reset();
     return frame;
   }
@@ -273,9 +273,8 @@ function mustBeCurrent(bytes: Uint8Array): void {
     throw new Error(`frame of envelope version ${bytes[0]}, this is ${ENVELOPE_VERSION}`);
 }
 
-export function readHead(bytes: Uint8Array): FrameHead {
-  mustBeCurrent(bytes);
-  return headOf(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+export function readHead(carried: Carried): FrameHead {
+  return withFrame(carried, (_, head) => head);
 }
 
 function headOf(view: DataView): FrameHead {
@@ -302,8 +301,13 @@ export function withFrame<T>(carried: Carried, use: (frame: Frame, head: FrameHe
   });
 }
 
-export function readFrame(bytes: Uint8Array): Frame {
-  return unpack(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+/** As `withFrame`, and the frame may be kept. */
+export function readFrame(carried: Carried): Frame {
+  return unpack(
+    typeof carried === 'string'
+      ? Buffer.from(carried, 'latin1')
+      : Buffer.from(carried.buffer, carried.byteOffset, carried.byteLength),
+  );
 }
 
 /** The view of a buffer, kept where msgpackr looks for it. */
@@ -323,8 +327,8 @@ function unpack(buffer: Buffer): Frame {
 }
 
 /** Calls `visit` with each message of a frame, rebuilt as an envelope. For rare paths: repacking, bouncing. */
-export function eachEnvelope(bytes: Uint8Array, visit: (envelope: Envelope, seq: number, index: number) => void): void {
-  const frame = readFrame(bytes);
+export function eachEnvelope(carried: Carried, visit: (envelope: Envelope, seq: number, index: number) => void): void {
+  const frame = readFrame(carried);
   let index = 0;
   let extra = 0;
   for (const [actor, flags, source, epoch, count, positions, paths] of frame.groups)

@@ -15,7 +15,7 @@ class LoopbackPort implements Port {
   peer!: LoopbackPort;
   readonly #environment: Environment;
   #listener: ((carried: Carried) => void) | null = null;
-  #inbox: Uint8Array[] = [];
+  #inbox: Carried[] = [];
   #scheduled = false;
   #closed = false;
 
@@ -23,7 +23,7 @@ class LoopbackPort implements Port {
     this.#environment = environment;
   }
 
-  post(message: Uint8Array): void {
+  post(message: Carried): void {
     if (!this.#closed) this.peer.#receive(message);
   }
 
@@ -37,7 +37,7 @@ class LoopbackPort implements Port {
     this.peer.#closed = true;
   }
 
-  #receive(message: Uint8Array): void {
+  #receive(message: Carried): void {
     this.#inbox.push(message);
     if (this.#listener) this.#schedule();
   }

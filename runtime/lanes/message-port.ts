@@ -12,7 +12,7 @@ import { type Carried, toText } from './text.ts';
 export function messagePort(port: MessagePort): Port {
   let hear: ((carried: Carried) => void) | null = null;
   return {
-    post: bytes => port.postMessage(toText(bytes)),
+    post: carried => port.postMessage(toText(carried)),
     onMessage: listener => {
       hear = listener;
       port.on('message', listener);

@@ -7,6 +7,7 @@ import type { Envelope } from './envelope.ts';
 import { eachEnvelope, FrameWriter, type Sending } from './frame.ts';
 import { giveMemory } from './frame-memory.ts';
 import type { Owner } from './port.ts';
+import type { Carried } from './text.ts';
 
 /** A frame that left, or will leave when the lane opens. Columns are plain arrays, index i runs over its messages. */
 export class OutFrame {
@@ -15,7 +16,7 @@ export class OutFrame {
   readonly seqs: readonly number[] | null;
   /** Version of the partition table that its bytes vouch for. */
   readonly homes: number;
-  bytes: Uint8Array;
+  bytes: Carried;
   readonly actors: readonly number[];
   readonly hashes: readonly number[];
   readonly sizes: readonly number[];
@@ -27,13 +28,7 @@ export class OutFrame {
   /** Posted to an earlier incarnation of the receiver: posting it again is a replay. */
   posted = false;
 
-  constructor(
-    firstSeq: number,
-    seqs: readonly number[] | null,
-    homes: number,
-    bytes: Uint8Array,
-    columns: FrameColumns,
-  ) {
+  constructor(firstSeq: number, seqs: readonly number[] | null, homes: number, bytes: Carried, columns: FrameColumns) {
     this.firstSeq = firstSeq;
     this.seqs = seqs;
     this.homes = homes;
@@ -123,8 +118,8 @@ export class Outbox {
         if (frame.remaining === 0) {
           this.#empty++;
           this.retainedBytes -= frame.bytes.length;
-          giveMemory(frame.bytes);
-          frame.bytes = NO_BYTES;
+          if (typeof frame.bytes !== 'string') giveMemory(frame.bytes);
+          frame.bytes = '';
           break;
         }
       }
@@ -178,8 +173,6 @@ export class Outbox {
     return low;
   }
 }
-
-const NO_BYTES = new Uint8Array(0);
 
 function repack(frame: OutFrame, sending: Sending): OutFrame {
   const writer = new FrameWriter();

@@ -5,7 +5,7 @@ import type { Carried } from './text.ts';
  * simulation has a twin in memory (memory-lane.ts).
  */
 export interface Port {
-  post(bytes: Uint8Array): void;
+  post(carried: Carried): void;
   /** The one listener; messages that came before it was set are delivered then. */
   onMessage(listener: (carried: Carried) => void): void;
   close(): void;

@@ -68,8 +68,8 @@ export class ReturnsWriter {
     this.#replies++;
   }
 
-  /** The bytes of the replies so far and of these parts; the writer is empty afterwards. */
-  finish({ runs, tried, hold, free, released }: Omit<Returns, 'replies'>): Uint8Array {
+  /** The replies so far and these parts; the writer is empty afterwards. */
+  finish({ runs, tried, hold, free, released }: Omit<Returns, 'replies'>): Carried {
     const packer = this.#packer;
     packer.value(runs ?? 0);
     packer.value(tried?.map(({ seq, calls, attempt }) => [seq, calls, attempt]) ?? 0);
@@ -84,10 +84,10 @@ export class ReturnsWriter {
     view.setUint8(HEAD, 0x96); // an array of six
     view.setUint8(HEAD + 1, 0xdd); // an array with a 32-bit length
     view.setUint32(HEAD + 2, 3 * this.#replies);
-    const bytes = packer.copy();
+    const carried = packer.carried();
     packer.reset(ROOM);
     this.#replies = 0;
-    return bytes;
+    return carried;
   }
 }
 

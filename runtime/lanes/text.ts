@@ -12,9 +12,13 @@ export type Carried = Uint8Array | string;
 const latin1Slice = (Buffer.prototype as unknown as { latin1Slice(this: Uint8Array, from: number, to: number): string })
   .latin1Slice;
 
+export function textOf(bytes: Uint8Array, length: number): string {
+  return latin1Slice.call(bytes, 0, length);
+}
+
 /** Text for what travels faster as such: less than SHARED_FROM bytes. */
-export function toText(bytes: Uint8Array): Carried {
-  return bytes.length < SHARED_FROM ? latin1Slice.call(bytes, 0, bytes.length) : bytes;
+export function toText(carried: Carried): Carried {
+  return typeof carried === 'string' || carried.length >= SHARED_FROM ? carried : textOf(carried, carried.length);
 }
 
 const scratch = Buffer.allocUnsafeSlow(SHARED_FROM);

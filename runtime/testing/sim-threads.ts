@@ -17,7 +17,7 @@ class SimPort implements Port {
   closed = false;
   readonly #scheduler: Scheduler;
   #listener: ((carried: Carried) => void) | null = null;
-  readonly #early: Uint8Array[] = [];
+  readonly #early: Carried[] = [];
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler;
@@ -28,7 +28,7 @@ class SimPort implements Port {
     this.line = this.#scheduler.line(node);
   }
 
-  post(message: Uint8Array): void {
+  post(message: Carried): void {
     if (!this.closed && !this.peer.closed) this.peer.#receive(message);
   }
 
@@ -48,7 +48,7 @@ class SimPort implements Port {
     if (queue && queue.length > 0) queue.splice(this.#scheduler.pick(queue.length + 1));
   }
 
-  #receive(message: Uint8Array): void {
+  #receive(message: Carried): void {
     if (this.#listener === null || this.line === null) this.#early.push(message);
     else
       this.line.queue.push(() => {

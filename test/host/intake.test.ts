@@ -5,6 +5,7 @@ import { NO_EXTRAS } from '../../runtime/lanes/envelope.ts';
 import { FrameWriter } from '../../runtime/lanes/frame.ts';
 import { BOUNCED, DEAD, DONE, DROPPED, type Returns } from '../../runtime/lanes/port.ts';
 import { readReturns } from '../../runtime/lanes/returns.ts';
+import type { Carried } from '../../runtime/lanes/text.ts';
 import type { Item } from '../../runtime/mailbox/item.ts';
 import { type HandPort, handPorts } from '../support/hand-port.ts';
 import { message } from '../support/messages.ts';
@@ -48,11 +49,7 @@ function received(): Received {
   return seen;
 }
 
-function frame(
-  messages: ReturnType<typeof message>[],
-  firstSeq = 1,
-  sending = { slot: 2, incarnation: 9 },
-): Uint8Array {
+function frame(messages: ReturnType<typeof message>[], firstSeq = 1, sending = { slot: 2, incarnation: 9 }): Carried {
   const writer = new FrameWriter();
   messages.forEach((one, i) => {
     writer.add(one, firstSeq + i, Number.POSITIVE_INFINITY);

@@ -6,6 +6,7 @@ import { NO_EXTRAS } from '../../runtime/lanes/envelope.ts';
 import { FrameWriter } from '../../runtime/lanes/frame.ts';
 import { DONE, type Returns } from '../../runtime/lanes/port.ts';
 import { readReturns } from '../../runtime/lanes/returns.ts';
+import type { Carried } from '../../runtime/lanes/text.ts';
 import type { Item } from '../../runtime/mailbox/item.ts';
 import { type HandPort, handPorts } from '../support/hand-port.ts';
 import { message } from '../support/messages.ts';
@@ -41,7 +42,7 @@ class Lane {
     this.post(writer.finish(sending, 4));
   }
 
-  post(frame: Uint8Array): void {
+  post(frame: Carried): void {
     this.out.post(frame);
     this.into.deliver();
   }

@@ -12,7 +12,8 @@ import {
   readHead,
   unpackValue,
 } from '../../runtime/lanes/frame.ts';
-import { envelope, message, messageBody } from '../support/messages.ts';
+import type { Carried } from '../../runtime/lanes/text.ts';
+import { bytesOf, envelope, message, messageBody } from '../support/messages.ts';
 
 const SENDING = { slot: 3, incarnation: 7 };
 const UNBOUNDED = Number.POSITIVE_INFINITY;
@@ -26,15 +27,15 @@ function thrownBy(call: () => unknown): unknown {
   throw new Error('nothing was thrown');
 }
 
-function written(messages: readonly Envelope[], seqs: readonly number[], writer = new FrameWriter()): Uint8Array {
+function written(messages: readonly Envelope[], seqs: readonly number[], writer = new FrameWriter()): Carried {
   for (const [i, one] of messages.entries()) writer.add(one, seqs[i]!, UNBOUNDED);
   return writer.finish(SENDING, 9);
 }
 
-function read(bytes: Uint8Array): { envelopes: Envelope[]; seqs: number[] } {
+function read(carried: Carried): { envelopes: Envelope[]; seqs: number[] } {
   const envelopes: Envelope[] = [];
   const seqs: number[] = [];
-  eachEnvelope(bytes, (one, seq, index) => {
+  eachEnvelope(carried, (one, seq, index) => {
     expect(index).toBe(envelopes.length);
     envelopes.push(one);
     seqs.push(seq);
@@ -141,8 +142,8 @@ describe('messages of a frame', () => {
     ];
     deepStrictEqual(read(written(messages, [1, 2, 3], writer)).envelopes, messages);
     const next = written([message({ body: { id: 3 } })], [4], writer);
-    expect(next.buffer.byteLength).toBe(next.byteLength);
-    expect(next.byteLength).toBeLessThan(200);
+    expect(next).toBeTypeOf('string');
+    expect(next.length).toBeLessThan(200);
     expect(read(next).envelopes[0]!.body).toEqual({ id: 3 });
   });
 
@@ -169,7 +170,7 @@ describe('raw bytes', () => {
   });
 
   it('of a small frame do not pin the frame when they are kept', () => {
-    const bytes = written([message({ body: Buffer.from('kept') })], [1]);
+    const bytes = bytesOf(written([message({ body: Buffer.from('kept') })], [1]));
     const kept = read(bytes).envelopes[0]!.body as Buffer;
     expect(kept.buffer).not.toBe(bytes.buffer);
     bytes.fill(0);
@@ -276,7 +277,7 @@ describe('sizes', () => {
 });
 
 it('a frame of another envelope version is refused', () => {
-  const bytes = written([message()], [1]);
+  const bytes = bytesOf(written([message()], [1]));
   bytes[0] = 2;
   expect(() => readFrame(bytes)).toThrow('frame of envelope version 2, this is 1');
 });

@@ -17,7 +17,7 @@ function append(to: Lane, n: number, body: unknown = n, homesSeen = 1): void {
 }
 
 function frames(port: HandPort): ReturnType<typeof readFrame>[] {
-  return port.inbox.map(bytes => readFrame(bytes as Uint8Array));
+  return port.inbox.map(bytes => readFrame(bytes));
 }
 
 it('keeps what was sent before it opened, and posts it when it does', () => {
@@ -28,9 +28,7 @@ it('keeps what was sent before it opened, and posts it when it does', () => {
   to.flush();
   const [out, into] = handPorts();
   to.open(out);
-  expect(
-    into.inbox.map(bytes => [readHead(bytes as Uint8Array).incarnation, bodiesOf(readFrame(bytes as Uint8Array))]),
-  ).toEqual([
+  expect(into.inbox.map(bytes => [readHead(bytes).incarnation, bodiesOf(readFrame(bytes))])).toEqual([
     [5, [1]],
     [5, [2]],
   ]);

@@ -215,7 +215,7 @@ describe('whatever the threads do', () => {
 function posted(world: SendingWorld, slot: number): number[] {
   return world.threads
     .get(slot)!
-    .port!.inbox.flatMap(frame => bodiesOf(readFrame(frame as Uint8Array)).map(body => (body as { n: number }).n));
+    .port!.inbox.flatMap(frame => bodiesOf(readFrame(frame)).map(body => (body as { n: number }).n));
 }
 
 function opened(window = 100, windowBytes?: number, maxMessageBytes?: number): SendingWorld {
@@ -381,7 +381,7 @@ describe('a partition that moves', () => {
     world.endMove(0);
     world.tell(0, keyOf(world, 4)); // to host 1 by the new one
     world.turn();
-    const frames = world.threads.get(1)!.port!.inbox.map(frame => readFrame(frame as Uint8Array).homes);
+    const frames = world.threads.get(1)!.port!.inbox.map(frame => readFrame(frame).homes);
     expect(frames).toEqual([1, world.homes.version]);
   });
 

@@ -4,7 +4,7 @@ import { MessageChannel } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FrameWriter, mayWait, withFrame } from '../../runtime/lanes/frame.ts';
-import { SHARED_FROM } from '../../runtime/lanes/frame-memory.ts';
+import { KEPT_FROM, SHARED_FROM } from '../../runtime/lanes/frame-memory.ts';
 import { messagePort } from '../../runtime/lanes/message-port.ts';
 import { byteAt, type Carried, toText, withBytes } from '../../runtime/lanes/text.ts';
 import { bodiesOf, envelope, keysOf, message } from '../support/messages.ts';
@@ -110,7 +110,7 @@ describe('a frame that goes through a MessagePort', () => {
   });
 
   /** Posts frames at one end, and returns them as they arrive at the other. */
-  async function posted(frames: readonly Uint8Array[]): Promise<Carried[]> {
+  async function posted(frames: readonly Carried[]): Promise<Carried[]> {
     const { port1, port2 } = new MessageChannel();
     const [out, into] = [messagePort(port1), messagePort(port2)];
     opened.push(out, into);
@@ -123,7 +123,7 @@ describe('a frame that goes through a MessagePort', () => {
     });
   }
 
-  function written(messages: readonly ReturnType<typeof message>[], firstSeq = 1, wait = false): Uint8Array {
+  function written(messages: readonly ReturnType<typeof message>[], firstSeq = 1, wait = false): Carried {
     const writer = new FrameWriter();
     messages.forEach((one, i) => writer.add(one, firstSeq + i, Number.POSITIVE_INFINITY, wait));
     return writer.finish({ slot: 3, incarnation: 7 }, 9);
@@ -133,10 +133,12 @@ describe('a frame that goes through a MessagePort', () => {
     message({ key: 'ä€', body: { text: 'ÿ€😀', bytes: Buffer.from(ALL) } }),
     message({ position: 1, key: 2n }),
   ];
+  const middling = [message({ body: 'x'.repeat(KEPT_FROM) }), message({ position: 1, body: { bytes: filled(1000) } })];
   const large = [message({ body: 'x'.repeat(50_000) }), message({ position: 1, body: { bytes: filled(60_000) } })];
 
   it.each([
     ['small', small, false],
+    ['neither small nor large', middling, false],
     ['large', large, true],
   ])('reads as it was written: %s', async (_name, messages, isShared) => {
     const frame = written(messages, 5, true);
@@ -156,7 +158,7 @@ describe('a frame that goes through a MessagePort', () => {
   });
 
   it('shares its memory with who sent it, if it is large', async () => {
-    const frame = written(large);
+    const frame = written(large) as Uint8Array;
     const [carried] = (await posted([frame])) as [Uint8Array];
     expect(frame.buffer).toBeInstanceOf(SharedArrayBuffer);
     expect(carried.buffer).toBeInstanceOf(SharedArrayBuffer);

@@ -5,10 +5,10 @@ import type { Carried } from '../../runtime/lanes/text.ts';
 export class HandPort implements Port {
   peer!: HandPort;
   #listener: ((carried: Carried) => void) | null = null;
-  readonly inbox: Uint8Array[] = [];
+  readonly inbox: Carried[] = [];
   closed = false;
 
-  post(message: Uint8Array): void {
+  post(message: Carried): void {
     if (!this.closed && !this.peer.closed) this.peer.inbox.push(structuredClone(message));
   }
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { Envelope, Extras } from '../../runtime/lanes/envelope.ts';
 import type { Frame } from '../../runtime/lanes/frame.ts';
 import { hashKey } from '../../runtime/lanes/key-hash.ts';
+import type { Carried } from '../../runtime/lanes/text.ts';
 import type { Key } from '../../runtime/topology/define.ts';
 
 /** Text of whole characters: half a surrogate pair has no UTF-8. */
@@ -104,4 +105,9 @@ export function bodiesOf(frame: Frame): unknown[] {
 }
 export function keysOf(frame: Frame): Key[] {
   return Array.from({ length: frame.count }, (_, i) => frame.messages[2 * i] as Key);
+}
+
+/** A copy, of a text too. */
+export function bytesOf(carried: Carried): Uint8Array {
+  return typeof carried === 'string' ? Buffer.from(carried, 'latin1') : Uint8Array.from(carried);
 }

@@ -1,6 +1,10 @@
 /** What a broker answers that went wrong, in keymill's codes (reference/pulsar.md 2.9), and what is done about it. */
-import { type ErrorClass, type ErrorCode, KeymillError } from '../../../runtime/index.ts';
+import { type Clock, type ErrorClass, type ErrorCode, isKeymillError, KeymillError } from '../../../runtime/index.ts';
 import { SERVER_ERRORS } from './codec/commands.ts';
+
+/** Of what is asked again: in all, and before the second time. */
+const TRIES = 5;
+const FIRST_PAUSE_MS = 50;
 
 const FAULTS: Readonly<Record<string, readonly [ErrorCode, ErrorClass]>> = {
   AuthenticationError: ['ACCESS_REFUSED', 'fatal'],
@@ -51,4 +55,15 @@ function textFault(text: string): readonly [ErrorCode, ErrorClass] | undefined {
 /** The connection was lost, or could not be made. */
 export function lostFault(at: string, why: string, cause?: unknown): KeymillError {
   return new KeymillError('IO_FAILED', `${at}: ${why}`, { cause, place: { at } });
+}
+
+/** Asks again, after growing pauses, where the broker refused in passing or the connection was lost. */
+export async function insist<T>(clock: Clock, ask: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++)
+    try {
+      return await ask();
+    } catch (error) {
+      if (tries === TRIES || !isKeymillError(error, 'IO_FAILED') || error.class !== 'transient') throw error;
+      await new Promise<void>(resolve => clock.after(FIRST_PAUSE_MS * 2 ** (tries - 1), resolve));
+    }
 }

@@ -3,7 +3,7 @@
  * another for each that is taken or dropped. After a reconnection the broker gives again all that is not acknowledged: what
  * waited in the inbox was thrown away, and what is in hand is recognised and not given twice.
  */
-import { isKeymillError, type KeymillError } from '../../../runtime/index.ts';
+import type { KeymillError } from '../../../runtime/index.ts';
 import type { MessageId, StartPosition } from '../contract.ts';
 import { type IdParts, parseId } from '../message-id.ts';
 import { declaredSchema } from '../schema/declared.ts';
@@ -15,7 +15,7 @@ import type { ClientParts } from './client-parts.ts';
 import { type Command, INITIAL_POSITIONS, SUB_TYPES } from './codec/commands.ts';
 import type { FramedMessage } from './codec/frames.ts';
 import type { Connection, Guest } from './connection.ts';
-import { lostFault } from './faults.ts';
+import { insist, lostFault } from './faults.ts';
 import { ACKED, Held, type HeldEntry, IN_HAND, QUEUED } from './held.ts';
 import type { Inbox, InboxOwner, Waiting } from './inbox.ts';
 import type { PartitionConsumerOptions } from './partition-options.ts';
@@ -24,9 +24,6 @@ import { entryOf, isBehind, spotBefore } from './spots.ts';
 const KEY_SHARED_AUTO_SPLIT = 0;
 /** Ids in one command. */
 const MOST_IDS = 1000;
-/** In all, and before the second. */
-const SEEKS = 5;
-const SEEK_PAUSE_MS = 50;
 
 export class PartitionConsumer implements Guest, InboxOwner {
   readonly topic: string;
@@ -199,16 +196,8 @@ export class PartitionConsumer implements Guest, InboxOwner {
   // ── moving ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A broker that is about to move the subscription for another consumer refuses, and so does one in trouble: it is asked again. */
-  async seek(to: StartPosition): Promise<void> {
-    for (let tries = 1; ; tries++)
-      try {
-        return await this.#move(to);
-      } catch (error) {
-        const isPassing = isKeymillError(error, 'IO_FAILED') && error.class === 'transient';
-        if (!isPassing || tries === SEEKS || this.#isClosed) throw error;
-        const pauseMs = SEEK_PAUSE_MS * 2 ** (tries - 1);
-        await new Promise<void>(resolve => this.#parts.environment.clock.after(pauseMs, resolve));
-      }
+  seek(to: StartPosition): Promise<void> {
+    return insist(this.#parts.environment.clock, () => this.#move(to));
   }
 
   async #move(to: StartPosition): Promise<void> {
@@ -237,13 +226,12 @@ export class PartitionConsumer implements Guest, InboxOwner {
       this.#arrivals.after = spotBefore(to, this.#options.from?.isInclusive ?? true);
       // The broker closes the consumer, before or after its answer; only what comes after that is of the new place.
       await this.#attachment.whenReady(before + 1);
-    } catch (error) {
-      // A broker that refused it may have left the consumer attached: what was thrown away comes again.
       this.#arrivals.isMoving = false;
-      await this.redeliver().catch(() => undefined);
+    } catch (error) {
+      this.#arrivals.isMoving = false;
+      await this.redeliver().catch(() => undefined); // it may still be attached: what was thrown away comes again
       throw error;
     }
-    this.#arrivals.isMoving = false;
     if (this.#arrivals.dropped > 0) await this.redeliver();
   }
 
@@ -380,14 +368,8 @@ export class PartitionConsumer implements Guest, InboxOwner {
     connection.send({ type: 'flow', consumerId: this.#id, messagePermits: this.#options.prefetch });
     const start = this.#startsAt;
     // Nothing of a reader was read yet that began at a time: only a seek leads there.
-    if (
-      !isFirst &&
-      !this.#arrivals.isMoving &&
-      this.#last === null &&
-      typeof start === 'object' &&
-      start &&
-      'publishedAt' in start
-    )
+    const isTime = typeof start === 'object' && start !== null && 'publishedAt' in start;
+    if (isTime && !isFirst && !this.#arrivals.isMoving && this.#last === null)
       void this.seek(start).catch(() => undefined);
   }
 
