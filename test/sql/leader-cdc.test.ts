@@ -6,29 +6,10 @@ import { parseOptions } from '../../actors/sql/options.ts';
 import type { SourceHalf } from '../../runtime/index.ts';
 import { Reading, waitFor } from '../contract/sql.ts';
 import { type Query, SqlError, type SqlValue } from '../support/tds/index.ts';
+import { LOOK, lsn, numberOf, ROW } from './mssql/cdc-pages.ts';
 import { catalog, type FakeServer, fakeServer, give, param, type Scripts } from './mssql/support.ts';
 import { SMALL } from './mssql/tables.ts';
 import { contextOf } from './support.ts';
-
-const lsn = (n: number): Buffer => {
-  const bytes = Buffer.alloc(10);
-  bytes.writeUInt32BE(n, 0);
-  return bytes;
-};
-const numberOf = (value: SqlValue | undefined): number =>
-  value instanceof Uint8Array ? Buffer.from(value).readUInt32BE(0) : 0;
-
-const LOOK = [
-  'binary(10)',
-  'binary(10)',
-  'nvarchar(100)',
-  'int',
-  'nvarchar(36)',
-  'nvarchar(36)',
-  'nvarchar(34)',
-  'bigint',
-];
-const ROW = ['binary(10)', 'int', 'binary(10)', 'int', 'varbinary(128)', 'bigint', 'bigint', 'nvarchar(50)', 'float'];
 
 /** A captured table whose rows are inserts, one for each LSN above 10. */
 async function captured() {

@@ -134,49 +134,56 @@ async function plainAt(place: Place): Promise<readonly string[]> {
 type Role = (typeof GROUP_ROLES)[number];
 type Member = (typeof MEMBERS)[number];
 
-/** A master, a replica and three sentinels; a master that is silent for a second is replaced within about three. */
-export class RedisGroup {
-  readonly #place: Place;
-  readonly #how: TogetherOptions;
+/** Servers that belong together, each by its name. */
+class Together<Name extends string> {
+  protected readonly place: Place;
+  protected readonly how: TogetherOptions;
 
   constructor(place: Place, how: TogetherOptions) {
-    this.#place = place;
-    this.#how = how;
+    this.place = place;
+    this.how = how;
   }
 
-  get url(): string {
-    return groupUrl(this.#place);
-  }
-
-  /** Where it speaks TLS. */
+  /** Where they speak TLS. */
   get certificates(): Certificates {
-    return certificatesFor(this.#place);
+    return certificatesFor(this.place);
   }
 
-  kill(role: Role): Promise<void> {
-    return killNode(this.#at(role));
+  kill(name: Name): Promise<void> {
+    return killNode(this.at(name));
   }
 
-  pause(role: Role): void {
-    pauseNode(this.#at(role));
-  }
-
-  resume(role: Role): void {
-    resumeNode(this.#at(role));
-  }
-
-  ask(role: Role, ...command: Command): Promise<Answer> {
-    return askRedis(portOf(this.#at(role)), ...command);
+  ask(name: Name, ...command: Command): Promise<Answer> {
+    return askRedis(portOf(this.at(name)), ...command);
   }
 
   /** Those who came by its port without TLS, but for who asks this. */
-  plain(role: Role): Promise<readonly string[]> {
-    return plainAt(this.#at(role));
+  plain(name: Name): Promise<readonly string[]> {
+    return plainAt(this.at(name));
+  }
+
+  protected at(name: Name): Place {
+    return new Place(this.place.folder, name);
+  }
+}
+
+/** A master, a replica and three sentinels; a master that is silent for a second is replaced within about three. */
+export class RedisGroup extends Together<Role> {
+  get url(): string {
+    return groupUrl(this.place);
+  }
+
+  pause(role: Role): void {
+    pauseNode(this.at(role));
+  }
+
+  resume(role: Role): void {
+    resumeNode(this.at(role));
   }
 
   /** As the sentinels have it. */
   master(): Promise<Member> {
-    return masterOf(this.#place);
+    return masterOf(this.place);
   }
 
   /** Kills the master and resolves when the other is one; the killed stays dead. Gives the new master. */
@@ -206,15 +213,11 @@ export class RedisGroup {
 
   /** Starts again what does not run; resolves when the sentinels agree, which may take 10 s. */
   start(): Promise<void> {
-    return startGroup(this.#place, this.#how);
+    return startGroup(this.place, this.how);
   }
 
   isSettled(): Promise<boolean> {
-    return isSettled(this.#place);
-  }
-
-  #at(role: Role): Place {
-    return new Place(this.#place.folder, role);
+    return isSettled(this.place);
   }
 }
 
@@ -228,40 +231,14 @@ export async function redisGroup({ onEnd = onTestFinished, ...how }: TogetherHow
 type Node = (typeof CLUSTER_ROLES)[number];
 
 /** Three masters, and `node-4`, who takes over from `node-1` within some four seconds. */
-export class RedisCluster {
-  readonly #place: Place;
-  readonly #how: TogetherOptions;
-
-  constructor(place: Place, how: TogetherOptions) {
-    this.#place = place;
-    this.#how = how;
-  }
-
+export class RedisCluster extends Together<Node> {
   get url(): string {
-    return clusterUrl(this.#place);
-  }
-
-  /** Where it speaks TLS. */
-  get certificates(): Certificates {
-    return certificatesFor(this.#place);
-  }
-
-  kill(node: Node): Promise<void> {
-    return killNode(new Place(this.#place.folder, node));
-  }
-
-  ask(node: Node, ...command: Command): Promise<Answer> {
-    return askRedis(portOf(new Place(this.#place.folder, node)), ...command);
-  }
-
-  /** Those who came by its port without TLS, but for who asks this. */
-  plain(node: Node): Promise<readonly string[]> {
-    return plainAt(new Place(this.#place.folder, node));
+    return clusterUrl(this.place);
   }
 
   /** Starts again what does not run; resolves when all nodes find the cluster well. */
   start(): Promise<void> {
-    return startCluster(this.#place, this.#how);
+    return startCluster(this.place, this.how);
   }
 
   /** Kills the first master and resolves when its replica serves in its place. */

@@ -8,16 +8,9 @@ import type { SourceHalf } from '../../../runtime/index.ts';
 import { Reading } from '../../contract/sql.ts';
 import type { Query, SqlValue } from '../../support/tds/index.ts';
 import { contextOf, environment, SILENT } from '../support.ts';
+import { LOOK, lsn, numberOf, ROW } from './cdc-pages.ts';
 import { catalog, fakeServer, give, param, type Scripts } from './support.ts';
 import { SMALL, tableFrom } from './tables.ts';
-
-const lsn = (n: number): Buffer => {
-  const bytes = Buffer.alloc(10);
-  bytes.writeUInt32BE(n, 0);
-  return bytes;
-};
-const numberOf = (value: SqlValue | undefined): number =>
-  value instanceof Uint8Array ? Buffer.from(value).readUInt32BE(0) : 0;
 
 /** A row of a change table: lsn, command, seqval, operation, key, name. */
 type Row = readonly [lsn: number, command: number, seq: number, operation: number, k: bigint, name: string];
@@ -37,17 +30,6 @@ beforeEach(() => {
   bookmarks = new Map();
 });
 
-const LOOK = [
-  'binary(10)',
-  'binary(10)',
-  'nvarchar(100)',
-  'int',
-  'nvarchar(36)',
-  'nvarchar(36)',
-  'nvarchar(34)',
-  'bigint',
-];
-const ROW = ['binary(10)', 'int', 'binary(10)', 'int', 'varbinary(128)', 'bigint', 'bigint', 'nvarchar(50)', 'float'];
 const stamp = (): string => `${instances.length} ${instances.map(one => one.name).join(' ')}`;
 const look = (answer: Parameters<typeof give>[0]): Promise<void> =>
   give(answer, LOOK, [lsn(max), lsn(min), stamp(), 0, 'guid', 'fork', '2026', 1800n]);

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { batch, command, ownCommand } from '../../../actors/sql/mssql/command.ts';
 import { waitFor } from '../../contract/sql.ts';
 import { errors, SqlError } from '../../support/tds/index.ts';
-import { fakeServer, give, param } from './support.ts';
+import { fakeServer, give, param, type Scripts } from './support.ts';
 
 /** Answers with the first row, and then not any more. */
 const hanging = async (_query: unknown, answer: { signal: AbortSignal; flush(): unknown }): Promise<void> => {
@@ -240,6 +240,15 @@ describe('an error', () => {
   });
 });
 
+/** A million rows: more than a test takes. */
+const MANY: Scripts = {
+  rows: async (_query, answer) => {
+    answer.columns([{ name: 'n', type: 'int' }]);
+    for (let n = 0; n < 1_000_000; n++) await answer.row([n]);
+    answer.done();
+  },
+};
+
 describe('rows one after the other', () => {
   test('come as they are asked for, and the server waits', async () => {
     let given = 0;
@@ -269,13 +278,7 @@ describe('rows one after the other', () => {
   });
 
   test('may be left in the middle', async () => {
-    const server = await fakeServer({
-      rows: async (_query, answer) => {
-        answer.columns([{ name: 'n', type: 'int' }]);
-        for (let n = 0; n < 1_000_000; n++) await answer.row([n]);
-        answer.done();
-      },
-    });
+    const server = await fakeServer(MANY);
     const connection = await server.connect();
     const stream = connection.stream(ownCommand('rows', {}));
     await stream.next(1);
@@ -285,13 +288,7 @@ describe('rows one after the other', () => {
   });
 
   test('end with the connection', async () => {
-    const server = await fakeServer({
-      rows: async (_query, answer) => {
-        answer.columns([{ name: 'n', type: 'int' }]);
-        for (let n = 0; n < 1_000_000; n++) await answer.row([n]);
-        answer.done();
-      },
-    });
+    const server = await fakeServer(MANY);
     const connection = await server.connect();
     const stream = connection.stream(ownCommand('rows', {}));
     await stream.next(1);
