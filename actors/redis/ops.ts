@@ -125,7 +125,8 @@ export interface ScanPage {
 /** Null: there is no such subscription (any more). Else its number, to be named by the next poll. */
 export type PollReply = { readonly seq: number; readonly heard: readonly Heard[] } | null;
 
-const DATA = new Set<unknown>([
+/** All of them. */
+export const DATA_OPS: ReadonlySet<DataOp['op']> = new Set<DataOp['op']>([
   'set',
   'delete',
   'setVersioned',
@@ -145,10 +146,10 @@ const DATA = new Set<unknown>([
   'epoch',
   'subscribe',
   'unsubscribe',
-] satisfies DataOp['op'][]);
+]);
 
 export function isDataOp(ask: unknown): ask is DataOp {
-  return typeof ask === 'object' && ask !== null && 'op' in ask && DATA.has(ask.op);
+  return typeof ask === 'object' && ask !== null && 'op' in ask && (DATA_OPS as ReadonlySet<unknown>).has(ask.op);
 }
 
 export function isPollOp(ask: unknown): ask is PollOp {

@@ -54,7 +54,7 @@ const clientFolder = (cache: string): string => join(cache, `pulsar-client-${CLI
 const python = (folder: string): string => join(folder, 'bin', 'python');
 
 /** A folder that is there is whole. */
-async function once(folder: string, fill: (folder: string) => Promise<void>): Promise<string> {
+export async function once(folder: string, fill: (folder: string) => Promise<void>): Promise<string> {
   if (existsSync(folder)) return folder;
   const part = `${folder}.part`;
   await rm(part, { recursive: true, force: true });

@@ -2,23 +2,10 @@
 import { copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Answer, jsonOf, keymill, type Running } from '../support/cli.ts';
-import { judgeTopic, rowsIn, sumOf, type TopicMessage } from '../support/sync-judge.ts';
+import { jsonOf, keymill, type Running } from '../support/cli.ts';
+import { judgeTopic, rowsIn, type SyncAnswer, sumOf, type TopicMessage } from '../support/sync-judge.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { topicOf } from '../support/topic-of.ts';
-
-interface Contents {
-  rows: number;
-  checksum: string;
-}
-
-interface SyncAnswer extends Answer {
-  lag: { p50: number; p99: number };
-  table: Contents;
-  cache: Contents;
-  replica: Contents;
-  topic: { messages: number };
-}
 
 /** More of them by hand: KEYMILL_SYNC_KILLS=50. */
 const KILLS = Number(process.env['KEYMILL_SYNC_KILLS'] ?? 8);

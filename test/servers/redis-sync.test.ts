@@ -1,11 +1,11 @@
 /** The main job with a real Redis for its cache, which is killed again and again: table, cache, topic and replica agree. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Answer, jsonOf, keymill } from '../support/cli.ts';
+import { jsonOf, keymill } from '../support/cli.ts';
 import { later } from '../support/later.ts';
 import { redisServer } from '../support/redis-server.ts';
 import { skipped } from '../support/services.ts';
-import { judgeTopic, rowsIn, sumOf, type TopicMessage } from '../support/sync-judge.ts';
+import { judgeTopic, rowsIn, type SyncAnswer, sumOf, type TopicMessage } from '../support/sync-judge.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { topicOf } from '../support/topic-of.ts';
 
@@ -18,17 +18,6 @@ const AWAY_MS = 700;
 const START_MS = 1500;
 /** That the rounds may last longer by. */
 const SLACK_MS = 800;
-
-interface Contents {
-  readonly rows: number;
-  readonly checksum: string;
-}
-
-interface SyncAnswer extends Answer {
-  readonly table: Contents;
-  readonly cache: Contents;
-  readonly replica: Contents;
-}
 
 describe.skipIf(skipped('redis'))('examples/sync', () => {
   test(`with a Redis that is killed ${KILLS} times: equal, and nothing is lost`, { timeout: 600_000 }, async () => {

@@ -4,12 +4,12 @@
  */
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Answer, jsonOf, keymill, type Running } from '../support/cli.ts';
+import { jsonOf, keymill, type Running } from '../support/cli.ts';
 import { later } from '../support/later.ts';
 import { type RedisServer, redisServer } from '../support/redis-server.ts';
 import { killBroker, pulsarService, skipped, startBroker } from '../support/services.ts';
 import { deleteTopic } from '../support/services-admin.ts';
-import { judgeTopic, rowsIn, rowsOf, sumOf, type TopicMessage } from '../support/sync-judge.ts';
+import { judgeTopic, rowsIn, rowsOf, type SyncAnswer, sumOf, type TopicMessage } from '../support/sync-judge.ts';
 import { ServedMssql } from '../support/tds/served.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { wireClient } from '../support/wire.ts';
@@ -26,17 +26,6 @@ const ROUND_MS = 20_000;
 const TOPIC = 'data-sync-topic';
 /** What the first run logs when its sources begin. */
 const BEGUN = 'the table is read anew';
-
-interface Contents {
-  readonly rows: number;
-  readonly checksum: string;
-}
-
-interface SyncAnswer extends Answer {
-  readonly table: Contents;
-  readonly cache: Contents;
-  readonly replica: Contents;
-}
 
 class World {
   readonly data: string;

@@ -1,6 +1,22 @@
 /** What a sync run left behind, looked at by code that shares none with it: the database files, and every message of the topic. */
+
 import { createHash } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
+import type { Answer } from './cli.ts';
+
+interface Contents {
+  readonly rows: number;
+  readonly checksum: string;
+}
+
+/** What examples/sync says at its end. */
+export interface SyncAnswer extends Answer {
+  readonly lag: { readonly p50: number; readonly p99: number };
+  readonly table: Contents;
+  readonly cache: Contents;
+  readonly replica: Contents;
+  readonly topic: { readonly messages: number };
+}
 
 export interface TopicMessage {
   readonly tableName: string;

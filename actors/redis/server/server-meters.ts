@@ -1,38 +1,16 @@
 /** What the driver of servers measures of itself (R6). */
 import { type Clock, type IoMetric, LatencyHistogram, type Log } from '../../../runtime/index.ts';
-import type { DataOp } from '../ops.ts';
+import { DATA_OPS, type DataOp } from '../ops.ts';
 import type { Batch } from './batch.ts';
 
 const LOG_MS = 1000;
-
-const OPS: readonly DataOp['op'][] = [
-  'get',
-  'set',
-  'delete',
-  'expire',
-  'getVersioned',
-  'getEntries',
-  'setVersioned',
-  'compareAndSet',
-  'getFields',
-  'merge',
-  'multi',
-  'publish',
-  'acquire',
-  'renew',
-  'release',
-  'scan',
-  'epoch',
-  'subscribe',
-  'unsubscribe',
-];
 
 export class ServerMeters {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #slowMs: number;
   readonly #seconds = new LatencyHistogram();
-  readonly #operations: Map<DataOp['op'], number> = new Map(OPS.map(op => [op, 0]));
+  readonly #operations: Map<DataOp['op'], number> = new Map([...DATA_OPS].map(op => [op, 0]));
   #slow = 0;
   #loggedAt = Number.NEGATIVE_INFINITY;
   hits = 0;

@@ -1,10 +1,10 @@
 /** Clients that are not tedious: FreeTDS' programs and python-tds, from the machine or fetched once into the services' cache. */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { once } from '../../../scripts/services/downloads.ts';
 import { run } from '../../../scripts/services/processes.ts';
 import { Place, reasonOf } from '../../../scripts/services/service.ts';
 
@@ -54,7 +54,7 @@ async function freetds(): Promise<(program: string) => Program> {
     () => false,
   );
   if (isHere) return command => ({ command, args: [], env: {} });
-  const folder = await once('freetds', async to => {
+  const folder = await once(join(cache, 'freetds'), async to => {
     // Nothing of the machine is touched, and it need not be allowed.
     await run('sh', ['-c', `cd "$0" && apt-get download ${DEBIAN.join(' ')}`, to]);
     const packages = (await readdir(to)).filter(file => file.endsWith('.deb'));
@@ -66,7 +66,7 @@ async function freetds(): Promise<(program: string) => Program> {
 
 /** By the path of a script. */
 async function pythonTds(): Promise<(script: string) => Program> {
-  const folder = await once(`python-tds-${PYTHON_TDS}`, async to => {
+  const folder = await once(join(cache, `python-tds-${PYTHON_TDS}`), async to => {
     await run('python3', ['-m', 'venv', '--without-pip', to]);
     const pip = ['-m', 'pip', '--python', pythonOf(to), 'install', '-q', '--disable-pip-version-check'];
     await run('python3', [...pip, `python-tds==${PYTHON_TDS}`, `pyOpenSSL==${PYOPENSSL}`]);
@@ -76,15 +76,3 @@ async function pythonTds(): Promise<(script: string) => Program> {
 }
 
 const pythonOf = (folder: string): string => join(folder, 'bin', 'python');
-
-/** A folder that is there is whole. */
-async function once(name: string, fill: (folder: string) => Promise<void>): Promise<string> {
-  const folder = join(cache, name);
-  if (existsSync(folder)) return folder;
-  const part = `${folder}.part`;
-  await rm(part, { recursive: true, force: true });
-  await mkdir(part, { recursive: true });
-  await fill(part);
-  await rename(part, folder);
-  return folder;
-}
