@@ -70,6 +70,7 @@ function envelopeOf(message: Message, position: number) {
     actor: 0,
     key: message.key,
     hash,
+    number: 0,
     body: message,
     source: 'tell',
     epoch: 1,

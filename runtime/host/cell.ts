@@ -3,7 +3,7 @@
  */
 
 import { IdleLine } from '../mailbox/idle-line.ts';
-import type { Item } from '../mailbox/item.ts';
+import type { Item, Origin } from '../mailbox/item.ts';
 import { Mailbox, MailboxList } from '../mailbox/mailbox.ts';
 import { createSizing, type Sizing } from '../mailbox/sizing.ts';
 import { ActorStats } from '../observe/stats.ts';
@@ -12,12 +12,15 @@ import type { ActorOptions, RuntimeOptions } from '../topology/options.ts';
 import type { Batch } from './batch.ts';
 import type { Suspect } from './control.ts';
 import type { Durable } from './durable.ts';
+import { KnownKeys } from './known-keys.ts';
 import { hashId } from './ledger.ts';
 
 /** A key may hold an eighth of any window (rule 7). */
 const KEY_SHARE = 8;
 /** The key of the one mailbox of an actor whose batches go across keys. */
 export const ACROSS: Key = '*';
+/** Mailboxes that left memory and may still be known by numbers, at most. */
+const MOST_GONE = 1024;
 
 export class Cell {
   readonly index: number;
@@ -40,6 +43,9 @@ export class Cell {
   /** The keys in memory by their hash; those that share one are linked. */
   readonly #keys = new Map<number, Mailbox>();
   readonly #mask: number;
+  /** The keys as their senders number them. */
+  readonly #known = new Map<Origin, KnownKeys>();
+  #gone = 0;
   /** Items to run alone, by hash of their key (rule 10); moved to the mailbox when it appears. */
   readonly suspects = new Map<number, Suspect>();
   /** Hashes of the ids of quarantined messages, by hash of their key; null while there are none. */
@@ -84,8 +90,24 @@ export class Cell {
     this.shared = options.batch.across === 'keys' ? new Mailbox(index, ACROSS, 0) : null;
   }
 
-  /** The mailbox of a key, made when there is none. */
-  mailboxOf(key: Key, hash: number, now: number): Mailbox {
+  /** What is known of the keys by the numbers of one sender, until `forgetSender`; null where keys have no mailboxes. */
+  knownBy(sender: Origin): KnownKeys | null {
+    if (this.shared !== null) return null;
+    let known = this.#known.get(sender);
+    if (known === undefined) {
+      known = new KnownKeys();
+      this.#known.set(sender, known);
+    }
+    return known;
+  }
+
+  forgetSender(sender: Origin): void {
+    this.#known.delete(sender);
+  }
+
+  /** The mailbox of a key, made when there is none. `known`: the one it had when a sender numbered it. */
+  mailboxOf(key: Key, hash: number, now: number, known?: Mailbox): Mailbox {
+    if (known?.isResident === true && this.suspects.size === 0) return known;
     if (this.shared !== null) return this.#adopt(this.shared);
     const first = this.#keys.get(hash);
     let mailbox = first;
@@ -112,6 +134,10 @@ export class Cell {
     if (!mailbox.isResident) return;
     mailbox.isResident = false;
     this.stats.residentKeys--;
+    if (++this.#gone === MOST_GONE) {
+      this.#gone = 0;
+      for (const known of this.#known.values()) known.clear();
+    }
     const first = this.#keys.get(mailbox.hash)!;
     if (first === mailbox) {
       if (mailbox.sibling === null) this.#keys.delete(mailbox.hash);

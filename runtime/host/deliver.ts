@@ -196,7 +196,7 @@ export class Delivery {
    * of it goes back to the mailbox, which is free again when they have left. No handler runs meanwhile, so no time-out does.
    */
   #itemDone(batch: Batch, item: Item, value: unknown): boolean {
-    if (!this.#count(batch, [item], [value])) return false;
+    if (batch.cell.durable !== null && !this.#count(batch, [item], [value])) return false;
     this.#succeeded(batch, item, batch.index, value, batch.sends);
     if (batch.sends.length > 0) batch.sends.length = 0;
     batch.index++;

@@ -86,7 +86,11 @@ export class Host {
     this.#intakes = new Intakes({
       now: () => this.#clock.tick(),
       arrived: () => this.scheduler.arrived(),
-      accept: (item, actor, homesSeen) => this.#accept(item, actor, homesSeen),
+      known: (intake, actor) => this.cells[actor]?.knownBy(intake) ?? null,
+      closed: intake => {
+        for (const cell of this.cells) cell?.forgetSender(intake);
+      },
+      accept: (item, actor, homesSeen, known) => this.#accept(item, actor, homesSeen, known),
       dirty: () => this.#wantFlush(),
     });
     const ledger = new Ledger(plan.ledger);
@@ -308,11 +312,11 @@ export class Host {
 
   // ── accepting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #accept(item: Item, actor: number, homesSeen: number): void {
+  #accept(item: Item, actor: number, homesSeen: number, known?: Mailbox): Mailbox | undefined {
     const cell = this.cells[actor];
     if (!cell || (!cell.fixed && homesSeen !== this.homes.version && this.#isStray(item, homesSeen))) {
       item.origin.settle(item.seq, BOUNCED);
-      return;
+      return undefined;
     }
     if (
       cell.options.onKeyFull === 'park' &&
@@ -323,13 +327,14 @@ export class Host {
         if (!item.isOrphan) this.#accept(item, actor, homesSeen);
       });
       this.#parking.learn(this.homes);
-      return;
+      return undefined;
     }
-    const mailbox = cell.mailboxOf(item.key, item.hash, this.#clock.now);
+    const mailbox = cell.mailboxOf(item.key, item.hash, this.#clock.now, known);
     cell.stats.enqueued++;
     if (mailbox.parked > 0) this.#parking.park(cell, mailbox, item);
     else if ((mailbox.refusing === 0 && !cell.isFull(mailbox, item.size)) || this.#room.make(cell, mailbox, item))
       this.#put(cell, mailbox, item);
+    return mailbox;
   }
 
   /** Sent to a home that this host is not, or was not any more when the message left (rule 19). */

@@ -7,7 +7,9 @@ import type { Port, Returns, SettleCode } from '../lanes/port.ts';
 import { ReturnsWriter } from '../lanes/returns.ts';
 import type { Carried } from '../lanes/text.ts';
 import { Arrival, Item, type Origin } from '../mailbox/item.ts';
+import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { Key } from '../topology/define.ts';
+import type { KnownKeys } from './known-keys.ts';
 
 /** Up to so many numbers for each that settled, marking beats sorting. */
 const MOST_MARKS_A_RUN = 8;
@@ -19,8 +21,13 @@ export interface IntakeNeeds {
   arrived(intake: Intake, mayWait: boolean, messages: number, bytes: number): void;
   /** Its messages are about to be accepted. */
   unpacked(messages: number, bytes: number): void;
-  /** A message of a frame that is unpacked. `homesSeen`: version of the partition table that its sender knew. */
-  accept(item: Item, actor: number, homesSeen: number): void;
+  /** Where to keep what is known of the keys of an actor by the numbers of this sender; null for one that is not here. */
+  known(intake: Intake, actor: number): KnownKeys | null;
+  /**
+   * A message of a frame that is unpacked. `homesSeen`: version of the partition table that its sender knew; `known`: the
+   * mailbox of its key, which may have left memory. Returns the mailbox that took it, or undefined.
+   */
+  accept(item: Item, actor: number, homesSeen: number, known: Mailbox | undefined): Mailbox | undefined;
   /** Something is to be sent back. */
   dirty(intake: Intake): void;
 }
@@ -151,17 +158,32 @@ export class Intake implements Origin {
   }
 
   #unpack(frame: Frame, at: number): void {
-    const { messages } = frame;
+    const { bodies, keys } = frame;
     this.#last = frame.seqOf(frame.count - 1);
     let index = 0;
     let extra = 0;
+    let newKey = 0;
+    let knownKey = 0;
+    let knownKeys: readonly Key[] | null = null;
     for (const [actor, flags, source, epoch, count, positions, paths] of frame.groups) {
       const arrival = new Arrival(source, epoch, flags, at);
+      const known = this.#needs.known(this, actor);
       for (let i = 0; i < count; i++, index++) {
         const extras = frame.extras[extra]?.[0] === index ? frame.extras[extra++]![1] : null;
+        const number = frame.numberOf(index);
+        const mailbox = number > 0 ? known?.at(number) : undefined;
+        let key: Key;
+        if (mailbox !== undefined) key = mailbox.key;
+        else if (number <= 0) key = keys[newKey]!;
+        else {
+          knownKeys ??= frame.knownKeys();
+          key = knownKeys[knownKey]!;
+        }
+        if (number > 0) knownKey++;
+        else newKey++;
         const item = new Item(
-          messages[2 * index + 1],
-          messages[2 * index] as Key,
+          bodies[index],
+          key,
           frame.hashOf(index),
           this,
           frame.seqOf(index),
@@ -171,7 +193,8 @@ export class Intake implements Origin {
           paths === 0 ? '' : paths[i]!,
           extras,
         );
-        this.#needs.accept(item, actor, frame.homes);
+        const took = this.#needs.accept(item, actor, frame.homes, mailbox);
+        if (number !== 0 && took !== undefined && took !== mailbox) known?.learn(Math.abs(number), took);
       }
     }
   }

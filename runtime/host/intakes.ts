@@ -5,8 +5,7 @@
  * the time of a host went into memory that it had to wait for.)
  */
 import type { Port } from '../lanes/port.ts';
-import type { Item } from '../mailbox/item.ts';
-import { Intake } from './intake.ts';
+import { Intake, type IntakeNeeds } from './intake.ts';
 
 /** Frames unpacked from which on the line is cut. */
 const TRIM = 1024;
@@ -15,7 +14,10 @@ export interface IntakesNeeds {
   now(): number;
   /** A frame came. */
   arrived(): void;
-  accept(item: Item, actor: number, homesSeen: number): void;
+  /** As IntakeNeeds has it, and the end of an intake. */
+  known: IntakeNeeds['known'];
+  closed(intake: Intake): void;
+  accept: IntakeNeeds['accept'];
   /** Something is to be sent back: `flush` is wanted. */
   dirty(): void;
 }
@@ -50,6 +52,7 @@ export class Intakes {
         this.messages -= messages;
         this.bytes -= bytes;
       },
+      known: this.#needs.known,
       accept: this.#needs.accept,
       dirty: one => {
         this.#dirty.add(one);
@@ -66,6 +69,7 @@ export class Intakes {
     this.#intakes.delete(slot);
     this.pullAll();
     intake.orphan();
+    this.#needs.closed(intake);
     return intake;
   }
 

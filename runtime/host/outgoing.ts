@@ -7,7 +7,6 @@ import { isKeymillError, KeymillError } from '../errors.ts';
 import type { IoSpec, IoThread } from '../io/contract.ts';
 import { ASK, type Envelope, type Extras, NO_EXTRAS, REPLAYABLE, TIMER } from '../lanes/envelope.ts';
 import { carryWithin } from '../lanes/frame.ts';
-import { hashKey } from '../lanes/key-hash.ts';
 import type { Sender } from '../lanes/sender.ts';
 import { Arrival, Item, NOWHERE } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
@@ -133,10 +132,12 @@ export class Outgoing implements ContextHost {
     }
     const inherited = parent === null ? null : parent.extras;
     // Nothing in it is the parent's, so that asks of many parents have one head in a frame.
+    const numbers = this.#needs.sender.numbersOf(index);
     const envelope = {
       actor: index,
       key,
-      hash: hashKey(key),
+      number: numbers.of(key),
+      hash: numbers.hash,
       body: op,
       source: this.#source,
       epoch: this.#needs.plan.incarnation,
@@ -193,10 +194,12 @@ export class Outgoing implements ContextHost {
       };
     }
     const path = parent.path === '' ? child : `${parent.path}.${child}`;
+    const numbers = this.#needs.sender.numbersOf(actor);
     return {
       actor,
       key,
-      hash: hashKey(key),
+      number: numbers.of(key),
+      hash: numbers.hash,
       body,
       source: parent.source,
       epoch: parent.epoch,

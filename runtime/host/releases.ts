@@ -110,7 +110,7 @@ export class Releases {
     const { key, hash, body, source, epoch, position, path, flags, calls, attempts } = item;
     const extras = { ...(item.extras ?? NO_EXTRAS), calls, attempt: attempts };
     this.#needs.sender.send(
-      { actor: cell.index, key, hash, body, source, epoch, position, path, flags, extras },
+      { actor: cell.index, key, hash, number: 0, body, source, epoch, position, path, flags, extras },
       null,
       0,
       null,

@@ -6,7 +6,6 @@ import type { DeadLetter } from '../delivery/dead-letter.ts';
 import type { Environment } from '../environment.ts';
 import { asError, classOf, isKeymillError, KeymillError, toWire } from '../errors.ts';
 import { formatId, REPLAYABLE } from '../lanes/envelope.ts';
-import { hashKey } from '../lanes/key-hash.ts';
 import { DEAD, type Outcome, type Owner } from '../lanes/port.ts';
 import type { Sender } from '../lanes/sender.ts';
 import type { SourceSnapshot } from '../observe/stats.ts';
@@ -276,10 +275,12 @@ export class SourceRunner implements Owner {
     let waiting: Promise<void> | undefined;
     for (let t = 0; t < targets.length; t++) {
       const key = keys[t]!;
+      const numbers = this.#needs.sender.numbersOf(targets[t]!.index);
       const envelope = {
         actor: targets[t]!.index,
         key,
-        hash: hashKey(key),
+        number: numbers.of(key),
+        hash: numbers.hash,
         body: message,
         source: this.#spec.name,
         epoch: this.#epoch,

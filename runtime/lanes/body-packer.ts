@@ -214,6 +214,16 @@ export class BodyPacker {
     return step;
   }
 
+  /** What another one packed behind five bytes that it left free, as an array of so many elements. It must name no shapes. */
+  array(elements: BodyPacker, count: number): void {
+    const { length } = elements;
+    this.#need(length);
+    this.#bytes.set(elements.#bytes.subarray(0, length), this.length);
+    this.#bytes[this.length] = 0xdd; // an array with a 32-bit length
+    this.#view.setUint32(this.length + 1, count);
+    this.length += length;
+  }
+
   #array(array: readonly unknown[], depth: number): void {
     const { length } = array;
     this.#need(5);

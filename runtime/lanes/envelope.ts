@@ -26,6 +26,8 @@ export interface Extras {
 export interface Envelope {
   actor: number;
   key: Key;
+  /** Of its key (key-numbers.ts), or 0. */
+  number: number;
   hash: number;
   body: unknown;
   source: string;

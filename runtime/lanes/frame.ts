@@ -1,11 +1,12 @@
 /**
  * Frames: many messages in one block of bytes.
  *
- * Layout, little-endian: a head of HEAD bytes (below) · one msgpack array (Content) · the hashes of the keys (i32 each) and
- * the sizes of the bodies (u32 each) · the signatures of the shapes, each behind its length (u16). Groups hold what their
+ * Layout, little-endian: a head of HEAD bytes (below) · one msgpack array (Content) · one of the keys that the receiver
+ * should know by their numbers · the hashes of the keys (i32 each), the sizes of the bodies (u32 each) and the numbers of
+ * the keys (i32 each, key-numbers.ts) · the signatures of the shapes, each behind its length (u16). Groups hold what their
  * messages share (actor, source, epoch, flags). Bodies are packed one by one at the moment of the send, so the caller may
  * change its object right after, sizes are exact, and what cannot be carried fails at the call; each frame names its
- * shapes itself and needs no shared state.
+ * shapes and keys itself and needs no shared state.
  */
 import { Unpackr } from 'msgpackr';
 import { describe, KeymillError } from '../errors.ts';
@@ -24,11 +25,15 @@ export const FRAME_BYTES = 64 * 1024;
 /**
  * [0] version · [1] 1 if it may wait packed · [2] shapes (u16) · [4] slot (u32)
  * · [8] incarnation (u32) · [12] version of the partition table (u32) · [16] messages (u32) · [20] where the hashes
- * begin (u32) · [24] first sequence number (f64).
+ * begin (u32) · [24] first sequence number (f64) · [32] where the known keys begin (u32).
  */
-const HEAD = 32;
+const HEAD = 36;
 /** Behind the head: the heads of the content and of its first element, whose length is known last. */
-const BEFORE_MESSAGES = HEAD + 6;
+const BEFORE_BODIES = HEAD + 6;
+/** The head of an array whose length is known last. */
+const BEFORE_KEYS = 5;
+/** Hash, size and number of each message. */
+const COLUMNS = 12;
 
 /** Columns of a run of messages with the same actor, source, epoch and flags. */
 type Group = [
@@ -53,10 +58,17 @@ type PackedExtras = [
 ];
 
 /**
- * `messages` holds a key and a body in turn; `seqs` is 0 while they count up from the first; `foreign` are the indexes of
- * messages whose bodies are (body-packer.ts).
+ * `seqs` is 0 while they count up from the first; `foreign` are the indexes of messages whose bodies are (body-packer.ts);
+ * `keys` are those without a number, or that are new to it.
  */
-type Content = [messages: unknown[], groups: Group[], extras: PackedExtras[], seqs: number[] | 0, foreign: number[]];
+type Content = [
+  bodies: unknown[],
+  groups: Group[],
+  extras: PackedExtras[],
+  seqs: number[] | 0,
+  foreign: number[],
+  keys: Key[],
+];
 
 type Structures = Unpackr & { structures: unknown[] };
 const copying = new Unpackr({ ...CODEC, copyBuffers: true } as ConstructorParameters<typeof Unpackr>[0]) as Structures;
@@ -69,7 +81,10 @@ export interface Sending {
 
 /** Collects messages until the frame leaves. One per lane; reused. */
 export class FrameWriter {
-  readonly #packer = new BodyPacker(1024, BEFORE_MESSAGES);
+  readonly #packer = new BodyPacker(1024, BEFORE_BODIES);
+  readonly #newKeys = new BodyPacker(256, BEFORE_KEYS);
+  readonly #knownKeys = new BodyPacker(256, BEFORE_KEYS);
+  #known = 0;
   #groups: Group[] = [];
   #last: Group | null = null;
   #seqs: number[] | null = null;
@@ -77,27 +92,22 @@ export class FrameWriter {
   #extras: PackedExtras[] = [];
   #foreign: number[] = [];
   #mayWait = true;
-  /** Of the messages of this frame. `finish` leaves these arrays to whoever took them before. */
-  hashes: number[] = [];
-  sizes: number[] = [];
-
-  get count(): number {
-    return this.hashes.length;
-  }
+  /** Messages in this frame: as many of the numbers in these arrays, which are used again, are theirs. */
+  count = 0;
+  readonly hashes: number[] = [];
+  readonly sizes: number[] = [];
+  readonly #numbers: number[] = [];
 
   /** Size of the bodies, the names of their shapes included. */
   bytes = 0;
 
   /**
    * Packs the body of one message behind those already here and returns its size in bytes, the name of its shape included
-   * when it is the first of it. `mayWait`: the receiver need not know of it before its turn could come. Throws
-   * MESSAGE_NOT_CARRIABLE or MESSAGE_TOO_LARGE and leaves the frame as it was.
+   * when it is the first of it. `mayWait`: the receiver need not know of it before its turn could come. Throws MESSAGE_NOT_CARRIABLE or MESSAGE_TOO_LARGE and leaves the frame as it was.
    */
   add(message: Envelope, seq: number, maxBytes: number, mayWait = false): number {
     const packer = this.#packer;
     const { length, shapeCount, shapeBytes } = packer;
-    packer.value(message.key);
-    const behindKey = packer.length;
     let isForeign: boolean;
     try {
       isForeign = packer.body(message.body);
@@ -105,13 +115,21 @@ export class FrameWriter {
       packer.rewind(length, shapeCount);
       throw uncarriable(message.body, cause);
     }
-    const size = packer.length - behindKey + packer.shapeBytes - shapeBytes;
+    const size = packer.length - length + packer.shapeBytes - shapeBytes;
     if (size > maxBytes) {
       packer.rewind(length, shapeCount);
       throw new KeymillError('MESSAGE_TOO_LARGE', `${size} bytes, maxMessageBytes is ${maxBytes}`);
     }
+    const { number } = message;
+    if (number > 0) {
+      this.#knownKeys.value(message.key);
+      this.#known++;
+    } else this.#newKeys.value(message.key);
     this.bytes += size;
-    const { count } = this;
+    const count = this.count++;
+    this.hashes[count] = message.hash;
+    this.sizes[count] = size;
+    this.#numbers[count] = number;
     if (isForeign) this.#foreign.push(count);
     const last = this.#last;
     if (
@@ -165,20 +183,22 @@ export class FrameWriter {
         extras.trace,
       ]);
     }
-    this.hashes.push(message.hash);
-    this.sizes.push(size);
     return size;
   }
 
   /** The frame; the writer is empty afterwards. */
   finish(sending: Sending, homes: number): Carried {
     const { hashes, sizes, count } = this;
+    const numbers = this.#numbers;
     const packer = this.#packer;
     packer.value(this.#groups);
     packer.value(this.#extras);
     packer.value(this.#seqs ?? 0);
     packer.value(this.#foreign);
-    const columns = packer.skip(8 * count);
+    packer.array(this.#newKeys, count - this.#known);
+    const knownKeys = packer.length;
+    packer.array(this.#knownKeys, this.#known);
+    const columns = packer.skip(COLUMNS * count);
     packer.writeSignatures();
     const { view } = packer;
     view.setUint8(0, ENVELOPE_VERSION);
@@ -190,11 +210,13 @@ export class FrameWriter {
     view.setUint32(16, count, true);
     view.setUint32(20, columns, true);
     view.setFloat64(24, this.#firstSeq, true);
-    view.setUint8(HEAD, 0x95); // an array of five
+    view.setUint32(32, knownKeys, true);
+    view.setUint8(HEAD, 0x96); // an array of six
     view.setUint8(HEAD + 1, 0xdd); // an array with a 32-bit length
-    view.setUint32(HEAD + 2, 2 * count);
+    view.setUint32(HEAD + 2, count);
     for (let i = 0, at = columns; i < count; i++, at += 4) view.setInt32(at, hashes[i]!, true);
     for (let i = 0, at = columns + 4 * count; i < count; i++, at += 4) view.setUint32(at, sizes[i]!, true);
+    for (let i = 0, at = columns + 8 * count; i < count; i++, at += 4) view.setInt32(at, numbers[i]!, true);
     const frame = packer.carried();
     this.#reset();
     return frame;
@@ -202,6 +224,10 @@ export class FrameWriter {
 
   #reset(): void {
     this.#packer.reset(4 * FRAME_BYTES);
+    this.#newKeys.reset(FRAME_BYTES);
+    this.#knownKeys.reset(FRAME_BYTES);
+    this.#known = 0;
+    this.count = 0;
     this.bytes = 0;
     this.#groups = [];
     this.#last = null;
@@ -209,8 +235,6 @@ export class FrameWriter {
     this.#extras = [];
     this.#foreign = [];
     this.#mayWait = true;
-    this.hashes = [];
-    this.sizes = [];
   }
 }
 
@@ -226,22 +250,27 @@ export interface FrameHead {
 export class Frame {
   readonly count: number;
   readonly homes: number;
-  /** A key and a body in turn. */
-  readonly messages: readonly unknown[];
+  readonly bodies: readonly unknown[];
+  /** Of the messages whose number is 0 or negative, in their order. */
+  readonly keys: readonly Key[];
   readonly groups: readonly Group[];
   readonly extras: readonly [index: number, extras: Extras][];
+  readonly #buffer: Buffer;
   readonly #view: DataView;
   readonly #columns: number;
   readonly #firstSeq: number;
   readonly #seqs: readonly number[] | 0;
 
-  constructor(view: DataView, count: number, columns: number, [messages, groups, extras, seqs, foreign]: Content) {
-    for (const index of foreign) messages[2 * index + 1] = unpackValue(messages[2 * index + 1] as Uint8Array);
+  constructor(buffer: Buffer, view: DataView, count: number, columns: number, content: Content) {
+    const [bodies, groups, extras, seqs, foreign, keys] = content;
+    for (const index of foreign) bodies[index] = unpackValue(bodies[index] as Uint8Array);
     this.count = count;
     this.homes = view.getUint32(12, true);
-    this.messages = messages;
+    this.bodies = bodies;
+    this.keys = keys;
     this.groups = groups;
     this.extras = extras.length === 0 ? NO_EXTRAS : extras.map(unpackExtras);
+    this.#buffer = buffer;
     this.#view = view;
     this.#columns = columns;
     this.#firstSeq = view.getFloat64(24, true);
@@ -258,6 +287,16 @@ export class Frame {
 
   sizeOf(i: number): number {
     return this.#view.getUint32(this.#columns + 4 * (this.count + i), true);
+  }
+
+  /** As KeyNumbers has it. */
+  numberOf(i: number): number {
+    return this.#view.getInt32(this.#columns + 4 * (2 * this.count + i), true);
+  }
+
+  /** The keys of messages that have a number which is not new, in their order. */
+  knownKeys(): readonly Key[] {
+    return copying.unpack(this.#buffer, { start: this.#view.getUint32(32, true), end: this.#columns }) as Key[];
   }
 }
 
@@ -322,13 +361,16 @@ function unpack(buffer: Buffer): Frame {
   const view = viewOf(buffer);
   const count = view.getUint32(16, true);
   const columns = view.getUint32(20, true);
-  copying.structures = readShapes(buffer, view.getUint16(2, true), columns + 8 * count);
-  return new Frame(view, count, columns, copying.unpack(buffer, { start: HEAD, end: columns }) as Content);
+  copying.structures = readShapes(buffer, view.getUint16(2, true), columns + COLUMNS * count);
+  const content = copying.unpack(buffer, { start: HEAD, end: view.getUint32(32, true) }) as Content;
+  return new Frame(buffer, view, count, columns, content);
 }
 
 /** Calls `visit` with each message of a frame, rebuilt as an envelope. For rare paths: repacking, bouncing. */
 export function eachEnvelope(carried: Carried, visit: (envelope: Envelope, seq: number, index: number) => void): void {
   const frame = readFrame(carried);
+  const keys = frame.keys.values();
+  const knownKeys = frame.knownKeys().values();
   let index = 0;
   let extra = 0;
   for (const [actor, flags, source, epoch, count, positions, paths] of frame.groups)
@@ -336,11 +378,13 @@ export function eachEnvelope(carried: Carried, visit: (envelope: Envelope, seq: 
       let extras: Extras | null = null;
       if (frame.extras[extra]?.[0] === index) extras = frame.extras[extra++]![1];
       const position = typeof positions === 'number' ? positions + i : positions[i]!;
+      const number = frame.numberOf(index);
       const envelope = {
         actor,
-        key: frame.messages[2 * index] as Key,
+        key: (number > 0 ? knownKeys : keys).next().value!,
         hash: frame.hashOf(index),
-        body: frame.messages[2 * index + 1],
+        number,
+        body: frame.bodies[index],
         source,
         epoch,
         position,

@@ -7,7 +7,7 @@ import type { Environment } from '../environment.ts';
 import type { Key } from '../topology/define.ts';
 import type { Envelope } from './envelope.ts';
 import { FRAME_BYTES, FRAME_MESSAGES, FrameWriter, type Sending } from './frame.ts';
-import { FrameColumns, Outbox, OutFrame } from './outbox.ts';
+import { ColumnsWriter, Outbox, OutFrame } from './outbox.ts';
 import type { Owner, Port } from './port.ts';
 
 /** What a sender must know of an actor. */
@@ -38,8 +38,8 @@ export class Lane {
   /** Keys that the receiver asked to hold, by actor. */
   readonly held = new Map<number, Set<Key>>();
   #port: Port | null = null;
-  #writer = new FrameWriter();
-  #columns = new FrameColumns();
+  readonly #writer = new FrameWriter();
+  readonly #columns = new ColumnsWriter();
   #firstSeq = 1;
   #nextSeq = 1;
   /** Version of the partition table when the messages of the open frame found their homes: what the frame can vouch for. */
@@ -48,6 +48,8 @@ export class Lane {
   readonly #environment: Environment;
   /** Frames that left since the receiver last said something. */
   #unanswered = 0;
+  /** Holds messages that its sender has not flushed. */
+  isDirty = false;
   frames = 0;
   messages = 0;
   bytes = 0;
@@ -113,10 +115,7 @@ export class Lane {
     const window = this.windowOf(message.actor);
     window.messages++;
     window.bytes += size;
-    const columns = this.#columns;
-    columns.actors.push(message.actor);
-    columns.owners.push(owner);
-    columns.tokens.push(token);
+    this.#columns.add(message.actor, owner, token);
     if (this.#writer.count >= FRAME_MESSAGES || this.#writer.bytes >= FRAME_BYTES) this.flush();
     return size;
   }
@@ -124,11 +123,9 @@ export class Lane {
   /** Ends the open frame: it stands in the outbox from now on, and leaves if the lane is open. */
   flush(): void {
     if (this.#writer.count === 0) return;
-    this.#columns.hashes = this.#writer.hashes;
-    this.#columns.sizes = this.#writer.sizes;
+    const columns = this.#columns.finish(this.#writer);
     const bytes = this.#writer.finish(this.#sending, this.#homesSeen);
-    const frame = new OutFrame(this.#firstSeq, null, this.#homesSeen, bytes, this.#columns);
-    this.#columns = new FrameColumns();
+    const frame = new OutFrame(this.#firstSeq, null, this.#homesSeen, bytes, columns);
     this.outbox.push(frame);
     if (this.#port !== null) this.#post(frame);
   }

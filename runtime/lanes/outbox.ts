@@ -72,12 +72,42 @@ export class OutFrame {
 }
 
 /** What the sender remembers of each message of a frame. */
-export class FrameColumns {
-  actors: number[] = [];
-  hashes: number[] = [];
-  sizes: number[] = [];
-  owners: (Owner | null)[] = [];
-  tokens: number[] = [];
+export interface FrameColumns {
+  readonly actors: number[];
+  readonly hashes: number[];
+  readonly sizes: number[];
+  readonly owners: (Owner | null)[];
+  readonly tokens: number[];
+}
+
+/** Collects them beside a FrameWriter, and is used again: arrays that grow anew for each frame are three times the garbage. */
+export class ColumnsWriter {
+  #count = 0;
+  readonly #actors: number[] = [];
+  readonly #owners: (Owner | null)[] = [];
+  readonly #tokens: number[] = [];
+
+  add(actor: number, owner: Owner | null, token: number): void {
+    const count = this.#count++;
+    this.#actors[count] = actor;
+    this.#owners[count] = owner;
+    this.#tokens[count] = token;
+  }
+
+  /** To be called before the writer finishes its frame. */
+  finish({ hashes, sizes }: FrameWriter): FrameColumns {
+    const count = this.#count;
+    const columns = {
+      actors: this.#actors.slice(0, count),
+      hashes: hashes.slice(0, count),
+      sizes: sizes.slice(0, count),
+      owners: this.#owners.slice(0, count),
+      tokens: this.#tokens.slice(0, count),
+    };
+    this.#owners.fill(null, 0, count);
+    this.#count = 0;
+    return columns;
+  }
 }
 
 /** Below this, frames with few messages left are not worth repacking. */
@@ -176,7 +206,7 @@ export class Outbox {
 
 function repack(frame: OutFrame, sending: Sending): OutFrame {
   const writer = new FrameWriter();
-  const columns = new FrameColumns();
+  const columns: FrameColumns = { actors: [], hashes: [], sizes: [], owners: [], tokens: [] };
   const seqs: number[] = [];
   eachEnvelope(frame.bytes, (envelope: Envelope, seq, index) => {
     if (frame.isSettled(index)) return;
@@ -184,11 +214,12 @@ function repack(frame: OutFrame, sending: Sending): OutFrame {
     seqs.push(seq);
     columns.actors.push(frame.actors[index]!);
     columns.hashes.push(frame.hashes[index]!);
-    columns.sizes.push(frame.sizes[index]!);
+    columns.sizes.push(frame.sizes[index]!); // as the windows have it: packed with others it may have another
     columns.owners.push(frame.owners[index]!);
     columns.tokens.push(frame.tokens[index]!);
   });
   const first = seqs[0]!;
   const contiguous = seqs[seqs.length - 1]! - first === seqs.length - 1;
-  return new OutFrame(first, contiguous ? null : seqs, frame.homes, writer.finish(sending, frame.homes), columns);
+  const { homes } = frame;
+  return new OutFrame(first, contiguous ? null : seqs, homes, writer.finish(sending, homes), columns);
 }

@@ -14,6 +14,7 @@ import type { Key } from '../topology/define.ts';
 import { type Envelope, NO_EXTRAS } from './envelope.ts';
 import { carryWithin, eachEnvelope, type Sending } from './frame.ts';
 import { HELD, type Homes } from './homes.ts';
+import { KeyNumbers } from './key-numbers.ts';
 import { Lane, type Target } from './lane.ts';
 import type { OutFrame } from './outbox.ts';
 import {
@@ -53,6 +54,8 @@ export class Sender {
   readonly #targets: readonly Target[];
   readonly #requestLane: (slot: number) => void;
   readonly #lanes = new Map<number, Lane>();
+  /** By actor. */
+  readonly #keys: KeyNumbers[];
   readonly #dirty = new Set<Lane>();
   /** Asks for `flush`; `isIdle`: of a lane on which nothing is under way, so nothing is won by waiting. */
   readonly #wantFlush: (isIdle: boolean) => void;
@@ -64,6 +67,8 @@ export class Sender {
   readonly #outstanding: Int32Array;
   readonly #lastSlot: Int16Array;
   readonly #lastEpoch: Int32Array;
+  /** Per partition: the version of the partition table at which it was last seen not to be on the move. */
+  readonly #restedAt: Int32Array;
   readonly #paused = new Set<number>();
   #homesSeen = 0;
   /** Size in bytes of the message accepted last. */
@@ -83,9 +88,16 @@ export class Sender {
     this.#targets = targets;
     this.#requestLane = requestLane;
     this.#wantFlush = wantFlush;
+    this.#keys = targets.map(() => new KeyNumbers());
     this.#outstanding = new Int32Array(homes.partitions);
     this.#lastSlot = new Int16Array(homes.partitions).fill(HELD);
     this.#lastEpoch = new Int32Array(homes.partitions);
+    this.#restedAt = new Int32Array(homes.partitions);
+  }
+
+  /** Of the keys of an actor, for envelopes of messages to it. */
+  numbersOf(actor: number): KeyNumbers {
+    return this.#keys[actor]!;
   }
 
   /**
@@ -145,6 +157,7 @@ export class Sender {
 
   #flushLane(lane: Lane): void {
     this.#dirty.delete(lane);
+    lane.isDirty = false;
     lane.flush();
   }
 
@@ -244,14 +257,19 @@ export class Sender {
    */
   #movingOf(message: Envelope): Move | null {
     if (this.#targets[message.actor]!.slot !== null) return null;
-    this.#homesSeen = this.#homes.version; // before the home is looked up: see Lane.append
+    const version = this.#homes.version; // before the home is looked up: see Lane.append
+    this.#homesSeen = version;
     const partition = message.hash & this.#homes.mask;
+    if (this.#restedAt[partition] === version && this.#moves.size === 0) return null;
     const known = this.#moves.size === 0 ? undefined : this.#moves.get(partition);
     if (known) return known;
     const epoch = this.#homes.epochOf(partition);
     const home = this.#homes.homeOf(partition);
     const last = this.#lastSlot[partition]!;
-    if (home === last && home !== HELD && epoch === this.#lastEpoch[partition]) return null;
+    if (home === last && home !== HELD && epoch === this.#lastEpoch[partition]) {
+      if (epoch <= version) this.#restedAt[partition] = version;
+      return null;
+    }
     // Gone and come back counts as a move while something of before is unsettled: the host may bounce it yet.
     if (home !== HELD && (last === HELD || home === last) && this.#outstanding[partition] === 0) {
       this.#lastSlot[partition] = home;
@@ -282,7 +300,7 @@ export class Sender {
   }
 
   #hasRoom(lane: Lane, actor: number): boolean {
-    if (this.#paused.has(lane.slot)) return false;
+    if (this.#paused.size > 0 && this.#paused.has(lane.slot)) return false;
     const window = lane.windowOf(actor);
     const target = this.#targets[actor]!;
     if (window.messages < target.windowMessages && window.bytes < target.windowBytes) return true;
@@ -301,7 +319,8 @@ export class Sender {
       const partition = message.hash & this.#homes.mask;
       this.#outstanding[partition]!++;
     }
-    if (this.#dirty.has(lane)) return;
+    if (lane.isDirty) return;
+    lane.isDirty = true;
     this.#dirty.add(lane);
     this.#wantFlush(lane.outbox.messages === 0);
   }
@@ -358,7 +377,7 @@ export class Sender {
 
   #returned(lane: Lane, returns: Returns): void {
     lane.answered();
-    if (this.#dirty.has(lane)) this.#flushLane(lane);
+    if (lane.isDirty) this.#flushLane(lane);
     if (returns.replies) for (const reply of returns.replies) this.#replied(lane, reply);
     if (returns.runs)
       for (let i = 0; i < returns.runs.length; i += 3)

@@ -24,7 +24,7 @@ export class WaitingQueues {
 
   /** The queue for room, if there is one: whoever comes now stands behind it. */
   forRoom(lane: Lane, actor: number): Waiting[] | undefined {
-    return this.#room.get(lane)?.get(actor);
+    return this.#room.size === 0 ? undefined : this.#room.get(lane)?.get(actor);
   }
 
   /** The queues for room of a lane, by actor, as they are now. */

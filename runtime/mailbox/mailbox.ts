@@ -53,23 +53,23 @@ class Rare {
  */
 export class Mailbox<State = unknown> {
   readonly key: Key;
-  readonly hash: number;
   standing: Standing = 'idle';
-  head: Item | null = null;
-  tail: Item | null = null;
   count = 0;
   #rare: Rare | null = null;
   /** Made by the actor's `state(key)` when first used. */
   state: State | undefined = undefined;
   hasState = false;
+  /** Its actor knows it: false once it left memory. */
+  isResident = true;
   /** When it last had a message handled as it came (host/scheduler.ts). */
   round = 0;
   /** What its handler is running with (nothing: onPassivate runs), or null. */
   inFlight: readonly Item[] | null = null;
   /** When it became idle: whole ms of the clock, which are never boxed. */
   idleSince = 0;
-  /** Its actor knows it: false once it left memory. */
-  isResident = true;
+  readonly hash: number;
+  head: Item | null = null;
+  tail: Item | null = null;
   /** Items whose handler succeeded and whose children have not settled. */
   unsettled = 0;
   bytes = 0;

@@ -4,7 +4,6 @@ import { KeymillError } from '../errors.ts';
 import { checkKey } from '../host/context.ts';
 import type { Host } from '../host/host.ts';
 import { ASK, DROPPABLE, type Envelope, NO_EXTRAS } from '../lanes/envelope.ts';
-import { hashKey } from '../lanes/key-hash.ts';
 import { DEAD, DONE, type Outcome, type Owner } from '../lanes/port.ts';
 import type { ActorRef } from '../topology/define.ts';
 
@@ -195,10 +194,12 @@ export class Tells implements Owner {
             deadline: options.deadlineMs === undefined ? 0 : this.#environment.clock.wall() + options.deadlineMs,
           }
         : null;
+    const numbers = this.#host.sender.numbersOf(actor);
     return {
       actor,
       key,
-      hash: hashKey(key),
+      number: numbers.of(key),
+      hash: numbers.hash,
       body: message,
       source: ask ? 'ask' : this.#source,
       epoch: this.#epoch,

@@ -1,12 +1,17 @@
 /** The receiving end of a lane. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Intake } from '../../runtime/host/intake.ts';
+import { KnownKeys } from '../../runtime/host/known-keys.ts';
 import { NO_EXTRAS } from '../../runtime/lanes/envelope.ts';
 import { FrameWriter } from '../../runtime/lanes/frame.ts';
+import { KeyNumbers } from '../../runtime/lanes/key-numbers.ts';
 import { BOUNCED, DEAD, DONE, DROPPED, type Returns } from '../../runtime/lanes/port.ts';
 import { readReturns } from '../../runtime/lanes/returns.ts';
 import type { Carried } from '../../runtime/lanes/text.ts';
 import type { Item } from '../../runtime/mailbox/item.ts';
+import { Mailbox } from '../../runtime/mailbox/mailbox.ts';
+import type { Key } from '../../runtime/topology/define.ts';
 import { type HandPort, handPorts } from '../support/hand-port.ts';
 import { message } from '../support/messages.ts';
 import { virtualEnvironment } from '../support/virtual-clock.ts';
@@ -15,6 +20,12 @@ interface Received {
   intake: Intake;
   port: HandPort;
   items: [item: Item, actor: number, homes: number][];
+  /** What is known of the keys of the first actor. */
+  known: KnownKeys;
+  /** Of each item: its mailbox was found by a number. */
+  found: boolean[];
+  /** Keys that no mailbox takes. */
+  refuses: Set<Key>;
   /** Whether the frames that came may wait. */
   frames: boolean[];
   dirty: number;
@@ -27,6 +38,9 @@ function received(): Received {
   const seen: Received = {
     port: sender,
     items: [],
+    known: new KnownKeys(),
+    found: [],
+    refuses: new Set(),
     frames: [],
     dirty: 0,
     returned: () => sender.inbox.splice(0).map(bytes => readReturns(bytes as Uint8Array)),
@@ -34,7 +48,13 @@ function received(): Received {
   seen.intake = new Intake(2, 9, into, {
     now: () => environment.clock.now(),
     dirty: () => seen.dirty++,
-    accept: (item, actor, homes) => seen.items.push([item, actor, homes]),
+    known: (_intake, actor) => (actor === 0 ? seen.known : null),
+    accept(item, actor, homes, known) {
+      seen.items.push([item, actor, homes]);
+      if (known) expect([known.key, known.hash]).toEqual([item.key, item.hash]);
+      seen.found.push(known !== undefined);
+      return seen.refuses.has(item.key) ? undefined : (known ?? new Mailbox(actor, item.key, item.hash));
+    },
     unpacked() {},
     arrived(intake, mayWait) {
       seen.frames.push(mayWait);
@@ -112,6 +132,64 @@ describe('an intake', () => {
     expect(to.returned()).toEqual([]);
     expect(to.items).toEqual([]);
     expect(to.dirty).toBe(1);
+  });
+});
+
+describe('keys with numbers', () => {
+  const numbered = (...pairs: [key: Key, number: number][]): Carried =>
+    frame(pairs.map(([key, number], i) => message({ key, number, position: i })));
+  const keysOf = (to: Received): Key[] => to.items.map(([item]) => item.key);
+
+  it('are known from the message that names them on, in this frame and in later ones', () => {
+    const to = received();
+    to.port.post(numbered(['a', -1], [7, -2], ['a', 1], ['b', 0], ['a', 1]));
+    to.port.post(numbered(['b', 0], [7, 2], [8n, -3], ['a', 1]));
+    expect(keysOf(to)).toEqual(['a', 7, 'a', 'b', 'a', 'b', 7, 8n, 'a']);
+    expect(to.found).toEqual([false, false, true, false, true, false, true, false, true]);
+  });
+
+  it('are read from the frame where they are not known: by a new incarnation, or after they were forgotten', () => {
+    const to = received();
+    to.port.post(numbered(['a', 1], ['b', 2], ['a', 1], ['c', -3], ['b', 2]));
+    expect(keysOf(to)).toEqual(['a', 'b', 'a', 'c', 'b']);
+    expect(to.found).toEqual([false, false, true, false, true]);
+    to.known.clear();
+    to.port.post(numbered(['c', 3], ['a', 1]));
+    expect(keysOf(to).slice(5)).toEqual(['c', 'a']);
+    expect(to.found.slice(5)).toEqual([false, false]);
+  });
+
+  it('are not known by messages that no mailbox took, nor for actors that are not here', () => {
+    const to = received();
+    to.refuses.add('a');
+    to.port.post(numbered(['a', -1], ['a', 1], ['b', -2], ['b', 2]));
+    to.port.post(frame([message({ actor: 1, key: 'b', number: 2 })]));
+    expect(keysOf(to)).toEqual(['a', 'a', 'b', 'b', 'b']);
+    expect(to.found).toEqual([false, false, false, true, false]);
+  });
+
+  it('are what was sent, whatever has numbers, is refused or is forgotten', () => {
+    const key = fc.constantFrom<Key>('a', 'b', 1, '1', 1n, 'größe', 2 ** 40, -3);
+    const act = fc.oneof(
+      { weight: 4, arbitrary: fc.array(fc.tuple(key, fc.boolean()), { minLength: 1, maxLength: 9 }) },
+      { weight: 1, arbitrary: fc.constant(null) },
+    );
+    fc.assert(
+      fc.property(fc.array(act, { maxLength: 12 }), fc.uniqueArray(key, { maxLength: 2 }), (acts, refused) => {
+        const to = received();
+        to.refuses = new Set(refused);
+        const numbers = new KeyNumbers();
+        const sent: Key[] = [];
+        for (const pairs of acts)
+          if (pairs === null) to.known.clear();
+          else {
+            to.port.post(numbered(...pairs.map(([one, has]): [Key, number] => [one, has ? numbers.of(one) : 0])));
+            sent.push(...pairs.map(([one]) => one));
+          }
+        expect(keysOf(to)).toEqual(sent);
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 

@@ -68,10 +68,13 @@ function receiving(accept: (body: unknown) => void = () => {}): Receiving {
   seen.intakes = new Intakes({
     now: () => seen.now,
     arrived: () => void seen.told.push(seen.bodies.length),
+    known: () => null,
+    closed() {},
     accept(item) {
       seen.items.push(item);
       seen.bodies.push(item.body);
       accept(item.body);
+      return undefined;
     },
     dirty: () => seen.dirty++,
   });

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Envelope } from '../../runtime/lanes/envelope.ts';
 import { eachEnvelope, FrameWriter, readFrame } from '../../runtime/lanes/frame.ts';
-import { FrameColumns, Outbox, OutFrame } from '../../runtime/lanes/outbox.ts';
+import { type FrameColumns, Outbox, OutFrame } from '../../runtime/lanes/outbox.ts';
 import type { Owner } from '../../runtime/lanes/port.ts';
 import { collectGarbage } from '../support/garbage.ts';
 import { message } from '../support/messages.ts';
@@ -26,7 +26,7 @@ interface Sent {
 /** A frame as a lane makes it, of consecutive sequence numbers. */
 function frameOf(first: number, messages: readonly Envelope[]): { frame: OutFrame; sent: Sent[] } {
   const writer = new FrameWriter();
-  const columns = new FrameColumns();
+  const columns: FrameColumns = { actors: [], hashes: [], sizes: [], owners: [], tokens: [] };
   const sent = messages.map((one, i) => {
     const size = writer.add(one, first + i, Number.POSITIVE_INFINITY);
     const whose = i % 3 === 0 ? null : owner();

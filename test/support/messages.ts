@@ -71,6 +71,7 @@ export const envelope: fc.Arbitrary<Envelope> = fc
   .record({
     actor: fc.nat({ max: 3 }),
     key: messageKey,
+    number: fc.integer({ min: -3, max: 3 }),
     body: messageBody,
     source: fc.constantFrom('orders', 'tell', 'größe'),
     epoch: fc.constantFrom(0, 1, 1_700_000_000_000),
@@ -88,6 +89,7 @@ export function message(part: Partial<Envelope> = {}): Envelope {
     actor: 0,
     key,
     hash: hashKey(key),
+    number: 0,
     body: null,
     source: 'test',
     epoch: 0,
@@ -101,10 +103,12 @@ export function message(part: Partial<Envelope> = {}): Envelope {
 
 /** Bodies and keys of a frame, in order. */
 export function bodiesOf(frame: Frame): unknown[] {
-  return Array.from({ length: frame.count }, (_, i) => frame.messages[2 * i + 1]);
+  return [...frame.bodies];
 }
 export function keysOf(frame: Frame): Key[] {
-  return Array.from({ length: frame.count }, (_, i) => frame.messages[2 * i] as Key);
+  const keys = frame.keys.values();
+  const known = frame.knownKeys().values();
+  return Array.from({ length: frame.count }, (_, i) => (frame.numberOf(i) > 0 ? known : keys).next().value!);
 }
 
 /** A copy, of a text too. */

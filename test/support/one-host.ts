@@ -14,7 +14,6 @@ import type { ParkStore } from '../../runtime/host/parking.ts';
 import type { IoSpec } from '../../runtime/io/contract.ts';
 import { ASK, DROPPABLE, type Envelope, NO_EXTRAS } from '../../runtime/lanes/envelope.ts';
 import { Homes } from '../../runtime/lanes/homes.ts';
-import { hashKey } from '../../runtime/lanes/key-hash.ts';
 import { DEAD, DONE, DROPPED, type Outcome, type Owner } from '../../runtime/lanes/port.ts';
 import type { Actor, ActorDefinition, Key, Log } from '../../runtime/topology/define.ts';
 import { actorSchema, type RuntimeOptionsInput, runtimeSchema } from '../../runtime/topology/options.ts';
@@ -181,10 +180,12 @@ export class OneHost implements Owner {
     const its = key ?? this.host.plan.actors[index]!.definition.key(body);
     const isRare = chain !== undefined || priority !== undefined || deadlineMs !== undefined;
     const deadline = deadlineMs === undefined ? 0 : this.environment.clock.wall() + deadlineMs;
+    const numbers = this.host.sender.numbersOf(index);
     return {
       actor: index,
       key: its,
-      hash: hashKey(its),
+      number: numbers.of(its),
+      hash: numbers.hash,
       body,
       source,
       epoch: 0,

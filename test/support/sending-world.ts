@@ -198,7 +198,11 @@ export class SendingWorld implements Owner {
       now: () => this.environment.clock.now(),
       unpacked() {},
       arrived: intake => void intake.unpackNext(),
-      accept: (item, actor, homesSeen) => this.#accept(thread, item, actor, homesSeen),
+      known: () => null,
+      accept: (item, actor, homesSeen) => {
+        this.#accept(thread, item, actor, homesSeen);
+        return undefined;
+      },
       dirty: () => {
         thread.dirty = true;
       },
