@@ -627,13 +627,13 @@ describe('what settles', () => {
 });
 
 describe('a frame leaves', () => {
-  it('at 256 messages or 64 KiB without waiting for the end of the turn', () => {
+  it('at 512 messages or 64 KiB without waiting for the end of the turn', () => {
     const world = opened(10_000);
-    for (let i = 0; i < 300; i++) world.tell(0, 'x');
-    expect(posted(world, 1)).toHaveLength(256);
+    for (let i = 0; i < 600; i++) world.tell(0, 'x');
+    expect(posted(world, 1)).toHaveLength(512);
     world.turn();
     for (let i = 0; i < 3; i++) world.tell(1, 'x', Buffer.alloc(30_000));
-    expect(posted(world, 1)).toHaveLength(303);
+    expect(posted(world, 1)).toHaveLength(603);
   });
 });
 
