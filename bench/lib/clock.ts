@@ -1,9 +1,12 @@
+/** What performance.now(), which starts anew in each thread, is behind the clock of the machine, ns. */
+const behind = Number(process.hrtime.bigint()) - performance.now() * 1e6;
+
 /**
- * Nanoseconds on the monotonic clock of the machine. All threads of a process read the same one, unlike
- * performance.now(), which starts anew in each, so a latency may begin in one thread and end in another.
+ * Nanoseconds on the monotonic clock of the machine. All threads of a process read the same one to the microsecond, so a
+ * latency may begin in one thread and end in another. Makes no garbage, as process.hrtime.bigint() would.
  */
 export function now(): number {
-  return Number(process.hrtime.bigint());
+  return behind + performance.now() * 1e6;
 }
 
 /** The end of this turn of the event loop. */
