@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { KeymillError } from '../errors.ts';
 import type { IoContext, IoReply, IoResource, IoSpec } from '../io/contract.ts';
-import { packValue, unpackValue } from '../lanes/frame.ts';
+import { packValue, unpackValue } from '../lanes/value.ts';
 import { AppendLog, keyFromJson, keyToJson, type LinePlace } from './append-log.ts';
 import type { DeadLetter } from './dead-letter.ts';
 

@@ -7,7 +7,7 @@ import { KeymillError } from '../errors.ts';
 import type { Claim, Parked, ParkStore } from '../host/parking.ts';
 import type { IoContext, IoReply, IoResource, IoSpec } from '../io/contract.ts';
 import { formatId } from '../lanes/envelope.ts';
-import { packValue, unpackValue } from '../lanes/frame.ts';
+import { packValue, unpackValue } from '../lanes/value.ts';
 import type { Key } from '../topology/define.ts';
 import { AppendLog, keyFromJson, keyToJson, type LinePlace } from './append-log.ts';
 

@@ -15,7 +15,7 @@ import type { Environment } from '../environment.ts';
 import { classOf, KeymillError, toWire } from '../errors.ts';
 import type { StateStore } from '../io/contract.ts';
 import { TIMER } from '../lanes/envelope.ts';
-import { packValue, unpackValue } from '../lanes/frame.ts';
+import { packValue, unpackValue } from '../lanes/value.ts';
 import type { Item } from '../mailbox/item.ts';
 import type { Mailbox } from '../mailbox/mailbox.ts';
 import type { Key, Log, Position } from '../topology/define.ts';

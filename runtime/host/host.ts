@@ -86,10 +86,7 @@ export class Host {
     this.#intakes = new Intakes({
       now: () => this.#clock.tick(),
       arrived: () => this.scheduler.arrived(),
-      known: (intake, actor) => this.cells[actor]?.knownBy(intake) ?? null,
-      closed: intake => {
-        for (const cell of this.cells) cell?.forgetSender(intake);
-      },
+      cells: this.cells,
       accept: (item, actor, homesSeen, known) => this.#accept(item, actor, homesSeen, known),
       dirty: () => this.#wantFlush(),
     });
@@ -323,10 +320,9 @@ export class Host {
       !cell.fixed &&
       !this.#parking.knows(item.hash & this.homes.mask, this.homes)
     ) {
-      this.#parking.await(() => {
+      this.#parking.await(this.homes, () => {
         if (!item.isOrphan) this.#accept(item, actor, homesSeen);
       });
-      this.#parking.learn(this.homes);
       return undefined;
     }
     const mailbox = cell.mailboxOf(item.key, item.hash, this.#clock.now, known);

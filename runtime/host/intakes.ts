@@ -5,6 +5,7 @@
  * the time of a host went into memory that it had to wait for.)
  */
 import type { Port } from '../lanes/port.ts';
+import type { Cell } from './cell.ts';
 import { Intake, type IntakeNeeds } from './intake.ts';
 
 /** Frames unpacked from which on the line is cut. */
@@ -14,9 +15,8 @@ export interface IntakesNeeds {
   now(): number;
   /** A frame came. */
   arrived(): void;
-  /** As IntakeNeeds has it, and the end of an intake. */
-  known: IntakeNeeds['known'];
-  closed(intake: Intake): void;
+  /** By actor; null for those that are not here. */
+  readonly cells: readonly (Pick<Cell, 'knownBy' | 'forgetSender'> | null)[];
   accept: IntakeNeeds['accept'];
   /** Something is to be sent back: `flush` is wanted. */
   dirty(): void;
@@ -52,7 +52,7 @@ export class Intakes {
         this.messages -= messages;
         this.bytes -= bytes;
       },
-      known: this.#needs.known,
+      known: (one, actor) => this.#needs.cells[actor]?.knownBy(one) ?? null,
       accept: this.#needs.accept,
       dirty: one => {
         this.#dirty.add(one);
@@ -69,7 +69,7 @@ export class Intakes {
     this.#intakes.delete(slot);
     this.pullAll();
     intake.orphan();
-    this.#needs.closed(intake);
+    for (const cell of this.#needs.cells) cell?.forgetSender(intake);
     return intake;
   }
 

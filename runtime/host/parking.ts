@@ -151,8 +151,9 @@ export class Parking {
   }
 
   /** Calls `go` once more is known. */
-  await(go: () => void): void {
+  await(homes: Homes, go: () => void): void {
     this.#awaiting.push(go);
+    this.learn(homes);
   }
 
   /** Looks again at what waits for more to be known: a partition that leaves need not be known any more. */

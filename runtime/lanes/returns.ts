@@ -9,10 +9,10 @@
 import { Unpackr } from 'msgpackr';
 import { KeymillError, toWire } from '../errors.ts';
 import { BodyPacker, CODEC } from './body-packer.ts';
-import { uncarriable, unpackValue } from './frame.ts';
 import type { Returns } from './port.ts';
 import { readShapes } from './shapes.ts';
 import { type Carried, withBytes } from './text.ts';
+import { uncarriable, unpackValue } from './value.ts';
 
 const HEAD = 6;
 /** Behind the head: the heads of the content and of its first element, whose length is known last. */

@@ -12,7 +12,7 @@ import { KeymillError } from '../errors.ts';
 import type { LaneSnapshot } from '../observe/stats.ts';
 import type { Key } from '../topology/define.ts';
 import { type Envelope, NO_EXTRAS } from './envelope.ts';
-import { carryWithin, eachEnvelope, type Sending } from './frame.ts';
+import { eachEnvelope, type Sending } from './frame.ts';
 import { HELD, type Homes } from './homes.ts';
 import { KeyNumbers } from './key-numbers.ts';
 import { Lane, type Target } from './lane.ts';
@@ -28,6 +28,7 @@ import {
   type SettleCode,
 } from './port.ts';
 import { readReturns } from './returns.ts';
+import { carryWithin } from './value.ts';
 import { type Waiting, WaitingQueues } from './waiting.ts';
 
 interface Bounced {

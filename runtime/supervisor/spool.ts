@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { AppendLog, keyFromJson, keyToJson } from '../delivery/append-log.ts';
 import { replaceFile } from '../delivery/replace-file.ts';
 import { asError, isKeymillError, KeymillError, toWire } from '../errors.ts';
-import { packValue, unpackValue } from '../lanes/frame.ts';
+import { packValue, unpackValue } from '../lanes/value.ts';
 import type { Key, Log } from '../topology/define.ts';
 import type { Tells } from './tells.ts';
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { KeymillError } from '../../runtime/errors.ts';
 import { REPLAYABLE } from '../../runtime/lanes/envelope.ts';
-import { unpackValue } from '../../runtime/lanes/frame.ts';
+import { unpackValue } from '../../runtime/lanes/value.ts';
 import type { ActorDefinition, BatchContext, Context } from '../../runtime/topology/define.ts';
 import { MemoryStates } from '../simulation/memory-states.ts';
 import { type OneHost, type OneHostOptions, oneHost } from '../support/one-host.ts';

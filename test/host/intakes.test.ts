@@ -68,8 +68,7 @@ function receiving(accept: (body: unknown) => void = () => {}): Receiving {
   seen.intakes = new Intakes({
     now: () => seen.now,
     arrived: () => void seen.told.push(seen.bodies.length),
-    known: () => null,
-    closed() {},
+    cells: [],
     accept(item) {
       seen.items.push(item);
       seen.bodies.push(item.body);

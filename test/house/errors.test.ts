@@ -14,7 +14,7 @@ import {
   describe as picture,
   toWire,
 } from '../../runtime/errors.ts';
-import { packValue, unpackValue } from '../../runtime/lanes/frame.ts';
+import { packValue, unpackValue } from '../../runtime/lanes/value.ts';
 import { sourcesOf } from './sources.ts';
 
 const CODES = Object.keys(ERRORS) as ErrorCode[];

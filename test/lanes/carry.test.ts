@@ -3,7 +3,7 @@ import { deepStrictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { carry } from '../../runtime/lanes/carry.ts';
-import { carryWithin, packValue, unpackValue } from '../../runtime/lanes/frame.ts';
+import { carryWithin, packValue, unpackValue } from '../../runtime/lanes/value.ts';
 import { messageBody } from '../support/messages.ts';
 
 /** Every object reachable from a value. */

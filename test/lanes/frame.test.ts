@@ -3,16 +3,9 @@ import { deepStrictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Envelope } from '../../runtime/lanes/envelope.ts';
-import {
-  eachEnvelope,
-  FRAME_BYTES,
-  FrameWriter,
-  packValue,
-  readFrame,
-  readHead,
-  unpackValue,
-} from '../../runtime/lanes/frame.ts';
+import { eachEnvelope, FRAME_BYTES, FrameWriter, readFrame, readHead } from '../../runtime/lanes/frame.ts';
 import type { Carried } from '../../runtime/lanes/text.ts';
+import { packValue, unpackValue } from '../../runtime/lanes/value.ts';
 import { bytesOf, envelope, message, messageBody } from '../support/messages.ts';
 
 const SENDING = { slot: 3, incarnation: 7 };

@@ -5,8 +5,8 @@
 import type { Transition } from '../../runtime/environment.ts';
 import { isKeymillError, KeymillError } from '../../runtime/errors.ts';
 import type { IoSpec } from '../../runtime/io/contract.ts';
-import { unpackValue } from '../../runtime/lanes/frame.ts';
 import { hashKey } from '../../runtime/lanes/key-hash.ts';
+import { unpackValue } from '../../runtime/lanes/value.ts';
 import { seededRandom } from '../../runtime/random.ts';
 import { Simulation } from '../../runtime/testing/simulation.ts';
 import type { SourceHalf, SourceRecord } from '../../runtime/topology/define.ts';
