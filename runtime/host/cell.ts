@@ -107,7 +107,7 @@ export class Cell {
 
   /** The mailbox of a key, made when there is none. `known`: the one it had when a sender numbered it. */
   mailboxOf(key: Key, hash: number, now: number, known?: Mailbox): Mailbox {
-    if (known?.isResident === true && this.suspects.size === 0) return known;
+    if (known?.isResident === true) return known; // and took on what is suspected of its key when it was made
     if (this.shared !== null) return this.#adopt(this.shared);
     const first = this.#keys.get(hash);
     let mailbox = first;

@@ -174,4 +174,18 @@ export const MUTANTS: Mutant[] = [
     find: 'return this.sourcesSettled && this.main.sender.unsettled === 0;',
     replace: 'return this.sourcesSettled;',
   },
+  {
+    name: 'two keys have one number',
+    breaks: 'promise 2',
+    file: 'runtime/lanes/key-numbers.ts',
+    find: 'const number = ++this.#last;',
+    replace: 'const number = (++this.#last % 3) + 1;',
+  },
+  {
+    name: 'a mailbox that left memory takes messages',
+    breaks: 'promise 2, rule 16',
+    file: 'runtime/host/cell.ts',
+    find: 'known?.isResident === true',
+    replace: 'known !== undefined',
+  },
 ];
