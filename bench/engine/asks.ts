@@ -16,7 +16,7 @@ export const asks: Case = {
   about:
     'Small messages to 10,000 keys, each with a promise of its reply, so many of them open at once. postMessage carries a number with each and looks the promise up.',
   async run(bench) {
-    const { rounds, passes } = bench.quick ? { rounds: 1, passes: 2 } : { rounds: 3, passes: 6 };
+    const { rounds, passes } = bench.quick ? { rounds: 1, passes: 4 } : { rounds: 3, passes: 6 };
     const pools = bench.quick ? FEW_POOLS : POOLS;
     const contestants = [...FIRST, ...pools].map(name => ({
       ...driven(name),

@@ -22,37 +22,42 @@ type PacedRun = Run & Paced;
 
 const TELL: RivalName[] = ['keymill', 'postMessage', 'postMessage arrays'];
 const SHARES = [0.5, 0.99, 0.999];
+/** Short runs, in turns with those of the others, that make one at rest: what the machine does meanwhile meets all of them. */
+const PIECES = 10;
 
 export const latency: Case = {
   name: 'latency',
   tables: ['tell, idle', 'tell, half load', 'ask, idle', 'ask, half load'],
-  about:
-    'One worker thread, small messages, 10,000 keys. A tell is measured from the time it was due at to the start of its handler, on the clock that all threads share; an ask to its reply. Idle: one at a time with all threads asleep before it. Half load: Poisson arrivals fixed beforehand and measured from when they were due, at half of what was reached at full speed just before: keymill and postMessage at half of what the slower of the two reached, the others at that or at half of what they reached themselves, whichever is less, so a slow pool is asked less. `late` is the generator’s own delay in these figures. A percentile is given only with ten values beyond it.',
+  about: `One worker thread, small messages, 10,000 keys. A tell is measured from the time it was due at to the start of its handler, on the clock that all threads share; an ask to its reply. Idle: one at a time with all threads asleep before it, in ${PIECES} short runs of each, in turns. Half load: Poisson arrivals fixed beforehand and measured from when they were due, at half of what was reached at full speed just before: keymill and postMessage at half of what the slower of the two reached, the others at that or at half of what they reached themselves, whichever is less, so a slow pool is asked less. \`late\` is the generator’s own delay in these figures. A percentile is given only with ten values beyond it.`,
   async run(bench) {
     const asking = [...TELL, ...(bench.quick ? FEW_POOLS : POOLS)];
     const rounds = bench.quick ? 1 : 3;
-    const passes = 4;
+    const passes = bench.quick ? 2 : 4;
     const runs = new Map<string, Samples<PacedRun>>();
     const rates = new Map<string, Samples<number>>();
     for (let round = 0; round < rounds; round++)
-      await withWarm(bench, asking.map(contestant), async children => {
-        const of = (names: readonly RivalName[]) => names.map(name => children[asking.indexOf(name)]!);
+      await withWarm(bench, asking.map(contestant), async warm => {
+        const of = (names: readonly RivalName[]) => names.map(name => warm[asking.indexOf(name)]!);
         for (const [what, names] of [
           ['tell', TELL],
           ['ask', asking],
         ] as const) {
-          const sample = (load: string, run: (child: Child, name: string, pass: number) => Promise<PacedRun>) => {
-            const samples = upsert(runs, `${what}, ${load}`);
-            return takeTurns(bench, names.map(named), of(names), passes, samples, run);
-          };
-          await sample('idle', child => child.call('idle', { what, count: bench.quick ? 200 : 2500, gapMs: 1 }));
+          const contestants = names.map(named);
+          const children = of(names);
+          const idle: Samples<PacedRun> = new Map();
+          await takeTurns(bench, contestants, children, passes * PIECES, idle, child =>
+            child.call('idle', { what, count: bench.quick ? 30 : 250, gapMs: 1 }),
+          );
+          const together = upsert(runs, `${what}, idle`);
+          for (const [name, pieces] of idle) together.set(name, [...(together.get(name) ?? []), ...joined(pieces)]);
           if (bench.quick) continue; // under load a figure that lasts takes seconds of each
-          const rate = await halfLoad(bench, what, names, of(names));
+          const rate = await halfLoad(bench, what, names, children);
           for (const [name, one] of rate) {
             const samples = upsert(rates, `${what}, half load`);
             samples.set(name, [...(samples.get(name) ?? []), one]);
           }
-          await sample('half load', (child, name, pass) =>
+          const loaded = upsert(runs, `${what}, half load`);
+          await takeTurns(bench, contestants, children, passes, loaded, (child, name, pass) =>
             child.call('paced', { what, rate: rate.get(name), ms: 2000, seed: round * 100 + pass }),
           );
         }
@@ -66,6 +71,16 @@ export const latency: Case = {
     ]);
   },
 };
+
+/** Each PIECES runs as one. */
+function joined(pieces: readonly PacedRun[]): PacedRun[] {
+  return Array.from({ length: pieces.length / PIECES }, (_, i) => {
+    const some = pieces.slice(i * PIECES, (i + 1) * PIECES);
+    const all = (counts: (run: PacedRun) => Counts): Counts => Histogram.of(...some.map(counts)).counts();
+    const handled = { ...some[0]!.handled, latencies: all(run => run.handled.latencies) };
+    return { ...some[0]!, handled, roundTrip: all(run => run.roundTrip), late: all(run => run.late) };
+  });
+}
 
 const named = (name: RivalName) => ({ name });
 

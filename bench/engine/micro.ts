@@ -95,7 +95,7 @@ export const micro: Case = {
     const runs = bench.quick ? 1 : 5;
     for (let i = 0; i < runs; i++)
       await withWarm(bench, [{ name: 'tinybench', open: () => Child.open(import.meta.url, {}) }], async ([child]) => {
-        const figures = await child!.call<Figures>('run', { ms: bench.quick ? 100 : 1000 });
+        const figures = await child!.call<Figures>('run', { ms: bench.quick ? 300 : 1000 });
         for (const [name, ns] of Object.entries(figures)) samples.set(name, [...(samples.get(name) ?? []), ns]);
       });
     const metric = { metric: 'time', unit: 'ns/message', better: 'lower' } as const;

@@ -25,7 +25,7 @@ export const payloads: Case = {
             await child.call('become', { ...SMALL, bytes });
             await child.call('tells', { ms: 200 });
           }
-          await takeTurns(bench, contestants, children, bench.quick ? 2 : 4, runs.get(name)!, child =>
+          await takeTurns(bench, contestants, children, 4, runs.get(name)!, child =>
             child.call('tells', { ms: bench.quick ? 200 : 600 }),
           );
         }

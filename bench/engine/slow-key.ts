@@ -58,15 +58,16 @@ export const slowKey: Case = {
   name: 'slow key',
   about: `${BURST} messages a millisecond, sent at once, to ${KEYS.toLocaleString('en')} keys on one host, and one more key whose asynchronous handler takes ${SLOW_MS / 1000} s a message, with ${SLOW_MESSAGES} messages waiting for it. A run is shorter than one of these calls, so the key is held all the time; at the end they are let go. The others’ latencies, from sent to handled, with and without that key: ${PIECES} short runs of each, in turns, make one figure.`,
   async run(bench) {
+    if (bench.quick) return []; // for seconds code is compiled, which its p99 shows
     const names = [{ name: WITH }, { name: WITHOUT }];
     const runs: Samples<Run & Paced> = new Map();
     await withWarm(bench, [{ name: 'keymill', open: () => Child.open(import.meta.url, {}) }], async ([child]) => {
       const run = (slow: boolean, ms: number): Promise<Run & Paced> => child!.call('bursts', { slow, ms });
-      // For seconds code is still compiled, in threads that want the cores of those that are measured.
-      for (let i = 0; i < (bench.quick ? 2 : 10); i++) await run(i % 2 === 0, 1000);
-      const figures = bench.quick ? 4 : 20;
+      // Until then code is compiled, in threads that want the cores of those that are measured.
+      for (let i = 0; i < 10; i++) await run(i % 2 === 0, 1000);
+      const figures = 20;
       await takeTurns(bench, names, [child!, child!], figures * PIECES, runs, (_child, name) =>
-        run(name === WITH, bench.quick ? 50 : 300),
+        run(name === WITH, 300),
       );
     });
     const counts = new Map([...runs].map(([name, all]) => [name, merged(all.map(({ handled }) => handled.latencies))]));
