@@ -32,7 +32,7 @@ export const latency: Case = {
   async run(bench) {
     const asking = [...TELL, ...(bench.quick ? FEW_POOLS : POOLS)];
     const rounds = bench.quick ? 1 : 3;
-    const passes = bench.quick ? 2 : 4;
+    const passes = 4;
     const runs = new Map<string, Samples<PacedRun>>();
     const rates = new Map<string, Samples<number>>();
     for (let round = 0; round < rounds; round++)

@@ -11,7 +11,7 @@ export const settledTells: Case = {
   about:
     'Small messages to 10,000 keys, as fast as they are taken. A run is over when the last one is settled. keymill keeps all its promises meanwhile. postMessage tells its sender nothing but that all came through, the pools resolve a promise a message and know no order per key, and arrays are made by the caller and, with piscina, acknowledged as a whole: what may do for who needs no more. `plain` is the handler without threads.',
   async run(bench) {
-    const plan = bench.quick ? { rounds: 1, passes: 4 } : { rounds: 3, passes: 6 };
+    const plan = bench.quick ? { rounds: 1, passes: 6 } : { rounds: 3, passes: 6 };
     // Two of the pools are faster from run to run for longer than a quick run lasts.
     const all = bench.quick ? ALL.filter(name => name !== 'workerpool' && name !== 'poolifier') : ALL;
     const pools = POOLS.filter(name => all.includes(name));
