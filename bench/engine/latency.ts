@@ -146,7 +146,11 @@ export function quantileRows(bench: Bench, name: string, runs: Samples<PacedRun>
     }
   };
   const isAsk = name.startsWith('ask');
-  pick(isAsk ? 'round trip' : 'one way', isAsk ? run => run.roundTrip : run => run.handled.latencies, SHARES);
+  pick(
+    isAsk ? 'round trip' : 'one way',
+    isAsk ? run => run.roundTrip : run => run.handled.latencies,
+    bench.quick ? [0.5] : SHARES,
+  );
   if (name.endsWith('half load')) pick('late', run => run.late, [0.99]);
   return rows;
 }
