@@ -103,7 +103,8 @@ export class FrameWriter {
 
   /**
    * Packs the body of one message behind those already here and returns its size in bytes, the name of its shape included
-   * when it is the first of it. `mayWait`: the receiver need not know of it before its turn could come. Throws MESSAGE_NOT_CARRIABLE or MESSAGE_TOO_LARGE and leaves the frame as it was.
+   * when it is the first of it. `mayWait`: the receiver need not know of it before its turn could come. Throws
+   * MESSAGE_NOT_CARRIABLE or MESSAGE_TOO_LARGE and leaves the frame as it was.
    */
   add(message: Envelope, seq: number, maxBytes: number, mayWait = false): number {
     const packer = this.#packer;
