@@ -1,6 +1,6 @@
 /** Runs every check of the project one after the other and sums them up. Each step counts as one test unless it says how many it ran. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failuresOf, type VitestReport } from './failures.ts';
@@ -15,9 +15,15 @@ function step(name: string, command: string, args: string[], env: Readonly<Recor
   process.stdout.write(`\n── ${name}\n`);
   const { status } = spawnSync(command, args, { stdio: 'inherit', env: { ...process.env, ...env } });
   process.stdout.write(
-    `── ${name}: ${status === 0 ? 'ok' : `FAILED (${status})`} in ${((Date.now() - began) / 1000).toFixed(1)} s\n`,
+    `── ${name}: ${status === 0 ? 'ok' : `FAILED (${status})`} in ${((Date.now() - began) / 1000).toFixed(1)} s, ${freeMb()} MB of disk free\n`,
   );
   return status === 0;
+}
+
+/** A full disk fails tests in ways that name everything but the disk. */
+function freeMb(): number {
+  const { bavail, bsize } = statfsSync('.');
+  return Math.floor((bavail * bsize) / 2 ** 20);
 }
 
 /** Counts what failed, and keeps its name for the end: a log that was cut still shows it. */
