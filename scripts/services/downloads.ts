@@ -9,13 +9,13 @@ import { say } from './service.ts';
 const POM = fileURLToPath(new URL('./pulsar/pom.xml', import.meta.url));
 const SETTINGS = fileURLToPath(new URL('./pulsar/settings.xml', import.meta.url));
 const COPY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
-/** Part of the folders' names, so that another version is another folder. */
-export const BROKER = '4.0.7';
+/** Versions are part of the folders' names, so that another version is another folder. */
+export const BROKER = 'pulsar-broker-4.0.7-bookkeeper-4.17.3';
 const CLIENT = '3.13.0';
 
 /** The folder of the broker's jars, 235 MB. */
 export async function brokerJars(cache: string): Promise<string> {
-  return once(join(cache, `pulsar-broker-${BROKER}`), async folder => {
+  return once(join(cache, BROKER), async folder => {
     say('pulsar: fetching the broker (235 MB, once)');
     // Global settings, so that the user's own settings, with a mirror perhaps, hold too.
     await run('mvn', [

@@ -135,6 +135,9 @@ export async function startBroker(): Promise<PulsarService> {
   return running();
 }
 
+/** All that the broker wrote since its data is as it is. */
+export const brokerLog = (): string => readFileSync(place('pulsar').path('log'), 'utf8');
+
 async function startService(name: 'pulsar' | 'redis'): Promise<void> {
   const env = { ...process.env, KEYMILL_SERVICES_DIR: variable('SERVICES') };
   for (const name of ['NODE_OPTIONS', 'VITEST']) delete (env as NodeJS.ProcessEnv)[name];
@@ -159,4 +162,4 @@ function running(): PulsarService {
 }
 
 /** Class path of the official Java client: it is among the jars of the broker. */
-export const javaClasses = (): string => join(variable('SERVICES')!, 'cache', `pulsar-broker-${BROKER}`, '*');
+export const javaClasses = (): string => join(variable('SERVICES')!, 'cache', BROKER, '*');
