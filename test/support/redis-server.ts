@@ -204,10 +204,20 @@ export class RedisGroup extends Together<Role> {
     return young;
   }
 
-  /** From now on nothing reaches the replica: what the master takes is lost when it is killed, and `resume` lets the replica take over. */
+  /**
+   * From now on nothing reaches the replica, which has what was written before: what the master takes is lost when it is killed, and
+   * `resume` lets the replica take over.
+   */
   async part(): Promise<void> {
     const master = await this.master();
-    this.pause(MEMBERS.find(member => member !== master)!);
+    const replica = MEMBERS.find(member => member !== master)!;
+    const offset = async (member: Member, name: string): Promise<number> =>
+      Number(lineOf(await this.ask(member, 'INFO', 'replication'), name));
+    const written = await offset(master, 'master_repl_offset');
+    await until(10_000, `${replica} has what was written`, async () => {
+      return (await offset(replica, 'slave_repl_offset')) >= written;
+    });
+    this.pause(replica);
     await this.ask(master, 'CLIENT', 'KILL', 'TYPE', 'replica');
   }
 

@@ -2,7 +2,7 @@
  * Readers and writers who go on whatever happens to the server, and what they saw: how long calls took, how they failed, and
  * whether versions kept their promises. A value names the write that made it, so one version with two values is known.
  */
-import type { RedisClient } from '../../actors/redis/index.ts';
+import type { RedisClient, VersionedValue } from '../../actors/redis/index.ts';
 import { type ErrorCode, isKeymillError, type Version } from '../../runtime/index.ts';
 import { later } from './later.ts';
 
@@ -83,9 +83,10 @@ export class Traffic {
 
   async #write(client: RedisClient): Promise<void> {
     const key = `${this.#prefix}${this.#writes % KEYS}`;
+    const known = this.#highest.get(key);
     const found = await this.#timed(client.getVersioned(key));
     if (found === undefined) return;
-    this.#saw(key, found?.version ?? null, found?.value ?? null);
+    this.#found(key, known, found);
     const value = `write ${++this.#writes}`;
     const before = this.#highest.get(key);
     const reply = await this.#timed(client.compareAndSet(key, found?.version ?? null, value));
@@ -101,14 +102,16 @@ export class Traffic {
     const before = keys.map(key => this.#highest.get(key));
     const found = await this.#timed(client.getManyVersioned(keys));
     if (found === undefined) return;
-    for (const [n, one] of found.entries()) {
-      const high = before[n];
-      if (one && high && compare(one.version, high) < 0) {
-        this.#wentBack++;
-        if (!this.mayLose) this.#faults.push(`${keys[n]}: ${picture(one.version)} was read after ${picture(high)}`);
-      }
-      this.#saw(keys[n]!, one?.version ?? null, one?.value ?? null);
+    for (const [n, one] of found.entries()) this.#found(keys[n]!, before[n], one);
+  }
+
+  /** What was read, and the highest version known before it was asked for. */
+  #found(key: string, known: Version | undefined, found: VersionedValue | null): void {
+    if (found && known && compare(found.version, known) < 0) {
+      this.#wentBack++;
+      if (!this.mayLose) this.#faults.push(`${key}: ${picture(found.version)} was read after ${picture(known)}`);
     }
+    this.#saw(key, found?.version ?? null, found?.value ?? null);
   }
 
   #saw(key: string, version: Version | null, value: unknown): void {
