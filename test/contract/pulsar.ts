@@ -43,6 +43,8 @@ type Case = () => Promise<void>;
 
 /** Shortest delay that clients allow for a nack. */
 const NACK_MS = 100;
+/** What is to come is there much sooner. */
+const TAKE_MS = 25_000;
 
 const unique = (): string => `t-${randomUUID()}`;
 
@@ -57,9 +59,8 @@ async function codeFrom(promise: Promise<unknown>): Promise<ErrorCode> {
 }
 
 async function take(consumer: Consumer, count: number): Promise<InMessage[]> {
-  const messages: InMessage[] = [];
-  while (messages.length < count) messages.push(await consumer.receive());
-  return messages;
+  const taken = await share([consumer], count);
+  return taken.map(({ message }) => message);
 }
 
 async function readAll(reader: Reader): Promise<InMessage[]> {
@@ -76,13 +77,14 @@ async function send(producer: Producer, messages: readonly (string | OutMessage)
   return ids;
 }
 
-/** Takes from several consumers at once until there are `count` in all, and says who got what. */
+/** Takes from several consumers at once until there are `count` in all, and says who got what. Throws with what came when it is too long. */
 async function share(
   consumers: readonly Consumer[],
   count: number,
 ): Promise<{ readonly by: Consumer; readonly message: InMessage }[]> {
   const taken: { by: Consumer; message: InMessage }[] = [];
   const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), TAKE_MS);
   const takeAll = async (by: Consumer): Promise<void> => {
     while (taken.length < count) {
       taken.push({ by, message: await by.receive(stop.signal) });
@@ -95,8 +97,10 @@ async function share(
         if (!stop.signal.aborted) throw error;
       }),
     ),
-  );
-  return taken;
+  ).finally(() => clearTimeout(timer));
+  if (taken.length >= count) return taken;
+  const came = taken.map(({ by, message }) => `${consumers.indexOf(by)} ${message.topic} ${picture(message)}`);
+  throw new Error(`${taken.length} of ${count} came in ${TAKE_MS / 1000} s: ${came.join(', ')}`);
 }
 
 export function pulsarContract(name: string, harness: PulsarHarness): void {
